@@ -1,0 +1,1 @@
+"""What every service of the shop stands on. Holds no shop logic; imports no service."""

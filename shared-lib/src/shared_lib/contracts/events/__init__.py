@@ -1,0 +1,82 @@
+"""All event contracts, by producer. `CONTRACTS` maps `order.confirmed.v1` to its type."""
+
+from shared_lib.contracts.events.accounts import (
+    SessionRevoked,
+    UserAddressInUse,
+    UserDeactivated,
+    UserErased,
+    UserPasswordResetRequested,
+    UserRegistered,
+    UserUpdated,
+    UserVerificationRequested,
+)
+from shared_lib.contracts.events.base import CONTRACTS, SERVICES, AggregateEvent, Event
+from shared_lib.contracts.events.cart import CartAbandoned
+from shared_lib.contracts.events.catalog import (
+    ProductArchived,
+    ProductPublished,
+    ProductState,
+    ProductUpdated,
+    ProductVariant,
+    StockChanged,
+    StockLow,
+)
+from shared_lib.contracts.events.orders import (
+    OrderCancelled,
+    OrderConfirmed,
+    OrderDelivered,
+    OrderLine,
+    OrderPlaced,
+    OrderRefunded,
+    OrderReturnReceived,
+    OrderShipped,
+    OrderState,
+)
+from shared_lib.contracts.events.payments import (
+    PaymentAttemptFailed,
+    PaymentCanceled,
+    PaymentDisputed,
+    PaymentProcessing,
+    PaymentRefunded,
+    PaymentState,
+    PaymentSucceeded,
+)
+
+__all__ = [
+    "CONTRACTS",
+    "SERVICES",
+    "AggregateEvent",
+    "CartAbandoned",
+    "Event",
+    "OrderCancelled",
+    "OrderConfirmed",
+    "OrderDelivered",
+    "OrderLine",
+    "OrderPlaced",
+    "OrderRefunded",
+    "OrderReturnReceived",
+    "OrderShipped",
+    "OrderState",
+    "PaymentAttemptFailed",
+    "PaymentCanceled",
+    "PaymentDisputed",
+    "PaymentProcessing",
+    "PaymentRefunded",
+    "PaymentState",
+    "PaymentSucceeded",
+    "ProductArchived",
+    "ProductPublished",
+    "ProductState",
+    "ProductUpdated",
+    "ProductVariant",
+    "SessionRevoked",
+    "StockChanged",
+    "StockLow",
+    "UserAddressInUse",
+    "UserDeactivated",
+    "UserErased",
+    "UserPasswordResetRequested",
+    "UserRegistered",
+    "UserUpdated",
+    "UserVerificationRequested",
+]
