@@ -1,0 +1,43 @@
+# Everything a developer does here. `make help` lists it.
+.DEFAULT_GOAL := help
+.PHONY: help up down clean ps logs restart shell seed demo venv test lint lock
+export SERVICE
+
+## Run the shop
+
+up:  ## Install what is missing, start everything, print where it is (GATEWAY_PORT=8080)
+	@deploy/shop up
+down:  ## Stop everything; nothing is lost
+	@deploy/shop down
+restart:  ## Restart one service or program (SERVICE=svc-orders), or all
+	@deploy/shop restart
+seed:  ## Fill in demo logins, products, pictures and shipping methods; again changes nothing
+	@deploy/shop seed
+demo: up  ## Buy something through the gateway, step by step
+	@deploy/shop demo
+clean:  ## Stop everything and remove all it made: data, secrets, installed libraries
+	@deploy/shop clean
+
+## Look inside
+
+ps:  ## What runs, on which ports, since when
+	@deploy/shop ps
+logs:  ## Follow the logs of one service or program (SERVICE=svc-orders), or all
+	@deploy/shop logs
+shell:  ## Django's shell of one service (SERVICE=svc-orders)
+	@deploy/shop shell
+
+## Change it
+
+test:  ## Every test on a throwaway stack of its own, or one suite (SERVICE=svc-cart)
+	@deploy/shop test
+lint:  ## Style, types, and who may import whom
+	@deploy/shop lint
+lock:  ## Pin every library again, with hashes, from the pyproject.toml files
+	@deploy/shop lock
+venv:  ## Install the distribution's packages and Python libraries only
+	@deploy/shop venv
+
+help:  ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo

@@ -1,0 +1,94 @@
+#!/bin/sh
+# Makes a bare machine ready: the distribution's packages of packages.txt, then the Python libraries of requirements.lock in
+# .local/venv. Run it as often as you like: when nothing is missing it takes milliseconds and prints nothing.
+set -eu
+cd "$(dirname "$0")/../.."
+here=deploy/native
+venv=.local/venv
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+die() {
+    echo "$*" >&2
+    exit 1
+}
+
+present() { # KIND WHAT
+    case $1 in
+        command) command -v "$2" >/dev/null 2>&1 ;;
+        python) [ -x "$venv/bin/python" ] || python3 -c "import $2" 2>/dev/null ;;
+        # The pattern is meant to expand.
+        file) for match in $2; do [ -e "$match" ] && return 0; done; return 1 ;;
+        *) die "$here/packages.txt: $1 is not a way to look for a package." ;;
+    esac
+}
+
+# Fills $missing with package names and $reasons with a line for each.
+find_missing() {
+    missing='' reasons=''
+    while IFS='|' read -r package test reason; do
+        case $package in '#'* | '') continue ;; esac
+        # Both hold several words on purpose.
+        # shellcheck disable=SC2086
+        set -- $package $test
+        if ! present "$2" "$3"; then
+            missing="$missing $1"
+            reasons="$reasons
+  $1:$reason"
+        fi
+    done <$here/packages.txt
+}
+
+find_missing
+if [ -n "$missing" ]; then
+    echo "These packages of the distribution are missing:$reasons"
+    command -v apt-get >/dev/null 2>&1 ||
+        die "There is no apt here to install them with: install$missing with your system's own tool, then run this again."
+    if [ "$(id -u)" = 0 ]; then
+        as_root=''
+    elif command -v sudo >/dev/null 2>&1; then
+        as_root=sudo
+    else
+        die "Only root can install them and there is no sudo: have root run 'apt-get install$missing', then run this again."
+    fi
+    echo "Installing them with apt; none of their own daemons is started."
+    # shellcheck disable=SC2086
+    $as_root sh $here/install-packages.sh $missing ||
+        die "apt could not install them (its own words are above): install$missing, then run this again."
+    find_missing
+    [ -z "$missing" ] || die "apt installed the packages, but$missing cannot be found:$reasons"
+fi
+
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    die "python3 is $(python3 -c 'import platform; print(platform.python_version())'); the shop needs 3.11 or newer: put one first in PATH."
+
+# What the folder of libraries depends on: the lock, the interpreter, and where this tree is.
+wanted="$(sha256sum requirements.lock | cut -c 1-64) $(command -v python3) $PWD"
+if [ -x $venv/bin/python ] && [ "$(cat $venv/shop-stamp 2>/dev/null)" = "$wanted" ]; then
+    exit 0
+fi
+
+echo "Installing the Python libraries of requirements.lock into $venv"
+mkdir -p .local
+if ! [ -x $venv/bin/python ] || ! $venv/bin/python -c 'import pip' 2>/dev/null; then
+    rm -rf $venv
+    python3 -m venv $venv || die "python3 cannot make $venv: see above."
+fi
+lock=$PWD/requirements.lock
+uv_lock=.local/uv.lock.$$
+trap 'rm -f "$uv_lock"' EXIT
+# uv's own pin and hashes, from the same lock.
+awk '/^[a-z0-9]/ {found = /^uv==/} found' "$lock" >"$uv_lock"
+$venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --no-deps -r "$uv_lock" ||
+    die "The Python package index cannot be reached or refused: see above."
+# uv does not read pip's settings; where an index is named only there, pip itself installs.
+if ! $venv/bin/python -m uv --quiet pip sync --python $venv/bin/python --require-hashes "$lock" 2>.local/uv.log; then
+    $venv/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --no-deps -r "$lock" || {
+        cat .local/uv.log >&2
+        die "The Python libraries could not be installed: see above."
+    }
+fi
+rm -f .local/uv.log
+# shared-lib as it stands in the tree: a change is there at once.
+site=$($venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+printf '%s\n' "$PWD/shared-lib/src" >"$site/shared_lib_source.pth"
+printf '%s' "$wanted" >$venv/shop-stamp

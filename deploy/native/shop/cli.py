@@ -1,0 +1,199 @@
+"""The verbs of `deploy/shop`."""
+
+import argparse
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from shop import gateway, postgres, services, stack, supervisor
+from shop.envfile import load
+from shop.layout import Layout, find_layout
+from shop.problems import Problem
+from shop.report import Progress, fail, table
+
+#: Names on the command line of make that are settings of `.env`.
+SETTABLE = ("GATEWAY_PORT",)
+
+
+@contextmanager
+def only_one(layout: Layout) -> Iterator[None]:
+    """Two commands that start or stop the same stack would undo each other: the second one waits for the first."""
+    layout.make_folders()
+    with (layout.run / "command.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another command works on this stack; waiting for it.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def up(layout: Layout, arguments: argparse.Namespace) -> int:
+    progress = Progress()
+    given = {name: value for name in SETTABLE if (value := os.environ.get(name))}
+    with only_one(layout):
+        shop = stack.create(layout, progress, given)
+        shop.up()
+        print(summary(shop))
+        if shop.started:
+            print(f"\nReady after {progress.seconds:.1f} s.")
+        else:
+            print(f"\nEverything was up already ({progress.seconds:.1f} s).")
+    return 0
+
+
+def summary(shop: stack.Stack) -> str:
+    """The table of addresses and logins."""
+    base = services.base_url(shop.env)
+    rows = []
+    if gateway.present(shop.layout):
+        rows += [
+            ("Shop", f"{base}/api/v1/catalog/products"),
+            ("API reference", f"{base}/docs"),
+            ("Mail catcher", f"{base}/dev/mail/"),
+            ("Health", f"{base}/readyz"),
+        ]
+    rows += [
+        (name, f"{login}@example.com  password {shop.env['DEMO_PASSWORD']}")
+        for name, login in (("Buyer", "buyer"), ("Seller", "seller"), ("Admin", "admin"))
+    ]
+    rows += [
+        ("PostgreSQL", f"127.0.0.1:{shop.env['POSTGRES_PORT']}"),
+        ("Redis", f"127.0.0.1:{shop.env['REDIS_PORT']}"),
+        ("RabbitMQ", f"127.0.0.1:{shop.env['RABBITMQ_PORT']}"),
+        ("Logs", f"{shop.layout.logs}  (make logs SERVICE=svc-orders)"),
+        ("Settings", str(shop.layout.env_file)),
+    ]
+    return "\n" + table(rows)
+
+
+def down(layout: Layout, arguments: argparse.Namespace) -> int:
+    with only_one(layout):
+        began = time.monotonic()
+        ran = stack.down(layout, load(layout.env_file, services.discover(layout.root)))
+        print(f"Stopped ({time.monotonic() - began:.1f} s)." if ran else "Nothing was running.")
+    return 0
+
+
+def clean(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Everything outside of the state folder; the shell that called removes the folder itself."""
+    with only_one(layout):
+        stack.down(layout, None)
+        postgres.remove_data(layout)
+    return 0
+
+
+def running(layout: Layout) -> stack.Stack:
+    shop = stack.find(layout, Progress())
+    if shop is None or supervisor.pid(layout) is None:
+        raise Problem("The shop is not running: `make up` starts it.")
+    return shop
+
+
+def matching(shop: stack.Stack, wanted: str | None) -> list[str]:
+    """The programs that a name stands for: `svc-orders` for its three, `svc-orders-web` or `redis` for one."""
+    names = list(supervisor.states(shop.rpc))
+    found = [name for name in names if not wanted or name == wanted or name.rpartition("-")[0] == wanted]
+    if not found:
+        raise Problem(
+            f"{wanted} is not a service or program of the shop; there are: {', '.join(sorted(names))}."
+        )
+    return found
+
+
+def ps(layout: Layout, arguments: argparse.Namespace) -> int:
+    shop = running(layout)
+    listens = {program.name: ", ".join(map(str, program.listens)) for program in shop.programs()}
+    rows = [
+        (
+            name,
+            info["statename"].lower(),
+            str(info["pid"] or ""),
+            listens.get(name, ""),
+            info["description"].partition("uptime ")[2],
+        )
+        for name, info in supervisor.states(shop.rpc).items()
+        if name in matching(shop, arguments.service)
+    ]
+    print(table(rows, head=("program", "state", "pid", "ports", "uptime")))
+    return 0
+
+
+def restart(layout: Layout, arguments: argparse.Namespace) -> int:
+    shop = running(layout)
+    names = matching(shop, arguments.service)
+    with only_one(layout):
+        supervisor.stop_programs(shop.rpc, names)
+        shop.start(names)
+        shop.wait_ready()
+    print(f"Restarted {', '.join(names)}.")
+    return 0
+
+
+def logs(layout: Layout, arguments: argparse.Namespace) -> int:
+    """The last lines, and on a terminal what follows."""
+    names = matching(running(layout), arguments.service) if arguments.service else ["*"]
+    files = sorted(str(path) for name in names for path in layout.logs.glob(f"{name}.log"))
+    if not files:
+        raise Problem(f"There are no logs in {layout.logs} yet.")
+    follow = ["-F"] if sys.stdout.isatty() else []
+    try:
+        return subprocess.run(["tail", "-n", "100", *follow, *files], check=False).returncode
+    except KeyboardInterrupt:
+        return 0
+
+
+def shell(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Django's shell of a service, with the service's own settings and rights."""
+    shop = running(layout)
+    if arguments.service not in shop.services:
+        raise Problem(f"Name the service: make shell SERVICE=svc-orders (one of {', '.join(shop.services)}).")
+    env = services.environment(layout, shop.env, arguments.service, shop.services)
+    keep = {name: value for name in ("PATH", "TERM", "HOME", "LANG") if (value := os.environ.get(name))}
+    return subprocess.run(
+        [str(layout.python), "manage.py", *(arguments.rest or ["shell"])],
+        cwd=layout.root / arguments.service,
+        env={**keep, **env},
+        check=False,
+    ).returncode
+
+
+def seed(layout: Layout, arguments: argparse.Namespace) -> int:
+    shop = running(layout)
+    for service in shop.services:
+        if service in services.SEEDS:
+            print(shop.manage(service, services.SEEDS[service]).strip() or f"{service}: seeded")
+    return 0
+
+
+def test(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.testing import run_tests
+
+    return run_tests(layout, arguments.service)
+
+
+VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
+    verb.__name__: verb for verb in (up, down, clean, ps, restart, logs, shell, seed, test)
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb; a Problem is printed as one sentence."""
+    os.umask(0o077)
+    parser = argparse.ArgumentParser(prog="deploy/shop")
+    parser.add_argument("verb", choices=VERBS)
+    parser.add_argument("service", nargs="?", default=os.environ.get("SERVICE") or None)
+    parser.add_argument("rest", nargs="*")
+    parsed = parser.parse_args(arguments)
+    try:
+        return VERBS[parsed.verb](find_layout(), parsed)
+    except Problem as problem:
+        fail(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        fail("Interrupted; `make up` goes on from here, `make down` stops what was started.")
+        return 130

@@ -1,0 +1,230 @@
+"""`.env`: ports, secrets and settings of one stack, made once and checked at every use.
+
+Lines are `NAME=value`; empty lines and lines that start with `#` are comments. A value is taken as it stands, without
+quotes or expansion, and only of characters that a shell, Compose and this reader all understand alike.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shop.ports import choose_block
+from shop.problems import Problem
+
+_LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
+_VALUE = re.compile(r"[A-Za-z0-9_.,:/@+=~-]*")
+_OVERRIDE = re.compile(r"SVC_[A-Z]+__[A-Z][A-Z0-9_]*")
+
+STORE_PORTS = (
+    "SUPERVISOR_PORT",
+    "POSTGRES_PORT",
+    "REDIS_PORT",
+    "RABBITMQ_PORT",
+    "RABBITMQ_DIST_PORT",
+    "EPMD_PORT",
+    "MAIL_SMTP_PORT",
+    "MAIL_WEB_PORT",
+    "SANDBOX_PORT",
+)
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "RABBITMQ_PASSWORD",
+    "REDIS_PASSWORD",
+    "SUPERVISOR_PASSWORD",
+    "GATEWAY_REDIS_PASSWORD",
+    "SANDBOX_API_KEY",
+    "SANDBOX_WEBHOOK_SECRET",
+)
+SERVICE_SECRETS = ("SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "RABBITMQ_PASSWORD")
+
+
+def prefix(service: str) -> str:
+    """`SVC_ORDERS` of `svc-orders`."""
+    return service.upper().replace("-", "_")
+
+
+def _port(value: str) -> str | None:
+    return None if value.isdigit() and 1 <= int(value) <= 65535 else "a port from 1 to 65535"
+
+
+def _secret(value: str) -> str | None:
+    return None if re.fullmatch(r"[A-Za-z0-9_-]{16,128}", value) else "16 to 128 letters, digits, - or _"
+
+
+def _password(value: str) -> str | None:
+    return (
+        None
+        if re.fullmatch(r"[A-Za-z0-9_.@+=~-]{8,128}", value)
+        else "8 to 128 letters, digits or . @ + = ~ - _"
+    )
+
+
+def _currency(value: str) -> str | None:
+    return None if re.fullmatch(r"[A-Z]{3}", value) else "an ISO 4217 code such as USD"
+
+
+def _level(value: str) -> str | None:
+    return None if value in {"DEBUG", "INFO", "WARNING", "ERROR"} else "DEBUG, INFO, WARNING or ERROR"
+
+
+def _url(value: str) -> str | None:
+    return None if re.fullmatch(r"https?://[^\s/]+(/\S*)?", value) else "an http or https URL"
+
+
+def _address(value: str) -> str | None:
+    return None if re.fullmatch(r"[^\s@]+@[^\s@]+", value) else "an e-mail address"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One name in `.env`: its first value and what is wrong with another."""
+
+    make: Callable[[], str]
+    check: Callable[[str], str | None]
+    heading: str
+
+
+def known_keys(services: Iterable[str]) -> dict[str, Key]:
+    """Every name that `.env` may hold, in the order in which it is written."""
+
+    def secret() -> str:
+        return secrets.token_urlsafe(24)
+
+    keys = {
+        "GATEWAY_PORT": Key(lambda: "8080", _port, "Where the shop answers"),
+        "DEMO_PASSWORD": Key(
+            lambda: secrets.token_urlsafe(9),
+            _password,
+            "Logins: buyer@example.com, seller@example.com, admin@example.com",
+        ),
+        "SHOP_CURRENCY": Key(lambda: "USD", _currency, "Settings"),
+        "LOG_LEVEL": Key(lambda: "INFO", _level, "Settings"),
+        "STOREFRONT_URL": Key(lambda: "http://localhost:3000", _url, "Settings"),
+        "EMAIL_FROM": Key(lambda: "shop@example.com", _address, "Settings"),
+    }
+    for name in (*STORE_PORTS, *(f"{prefix(service)}_PORT" for service in services)):
+        keys[name] = Key(str, _port, "Ports inside, on the loopback address; change any that collides")
+    for name in SECRETS:
+        keys[name] = Key(secret, _secret, "Secrets")
+    for service in services:
+        for suffix in SERVICE_SECRETS:
+            keys[f"{prefix(service)}_{suffix}"] = Key(secret, _secret, "Secrets")
+    return keys
+
+
+def parse(text: str, path: Path) -> dict[str, str]:
+    """Names and values; raises Problem with the line that is no `NAME=value`, or stands twice."""
+    values: dict[str, str] = {}
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if not match:
+            raise Problem(f"{path}, line {number}: {line.split('=')[0][:40]!r} is not NAME=value.")
+        name, value = match[1], match[2].strip()
+        if not _VALUE.fullmatch(value):
+            raise Problem(
+                f"{path}, line {number}: the value of {name} has a character that is not a letter, a digit or one"
+                " of _ . , : / @ + = ~ - (quotes are not needed)."
+            )
+        if name in values:
+            raise Problem(f"{path}, line {number}: {name} stands twice; remove one.")
+        values[name] = value
+    return values
+
+
+def check(values: dict[str, str], keys: dict[str, Key], path: Path) -> None:
+    """Raise Problem for a name nobody reads, a malformed value, or one port given twice."""
+    ports: dict[str, str] = {}
+    for name, value in values.items():
+        if name not in keys:
+            if _OVERRIDE.fullmatch(name):
+                continue
+            raise Problem(
+                f"{path}: {name} is not a setting of the shop; remove the line (a setting of one service is"
+                " written SVC_NAME__SETTING=value)."
+            )
+        wanted = keys[name].check(value)
+        if wanted:
+            raise Problem(f"{path}: {name} must be {wanted}.")
+        if name.endswith("_PORT"):
+            if value in ports:
+                raise Problem(
+                    f"{path}: {name} and {ports[value]} are both {value}; every port must be different."
+                )
+            ports[value] = name
+
+
+def render(values: dict[str, str], keys: dict[str, Key]) -> str:
+    """The text of a new file, under headings."""
+    lines = ["# Made by `make up`. Never commit it: `make clean` removes it, `make up` makes a new one."]
+    heading = None
+    for name, key in keys.items():
+        if key.heading != heading:
+            heading = key.heading
+            lines += ["", f"# {heading}"]
+        lines.append(f"{name}={values[name]}")
+    return "\n".join(lines) + "\n"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file in one step, readable by its owner only."""
+    temporary = path.with_name(f"{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def load(path: Path, services: list[str]) -> dict[str, str] | None:
+    """The checked values of an existing file; None if there is none. Names it does not have yet stay missing."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(f"{path} cannot be read ({error}); make it readable or remove it.") from None
+    values = parse(text, path)
+    check(values, known_keys(services), path)
+    return values
+
+
+def complete(path: Path, services: list[str], given: dict[str, str]) -> dict[str, str]:
+    """The values of `.env`; makes the file, or adds what a newer version of the shop needs.
+
+    `given` are values that a person named on the command line: they win over the file and are written into it.
+    """
+    keys = known_keys(services)
+    old = load(path, services)
+    values = {**(old or {}), **given}
+    missing = [name for name in keys if name not in values]
+    if old is not None and not missing and values == old:
+        return values
+    ports = [name for name in missing if name.endswith("_PORT") and name != "GATEWAY_PORT"]
+    block = iter(choose_block(len(ports)) if ports else [])
+    for name in missing:
+        values[name] = str(next(block)) if name in ports else keys[name].make()
+    check(values, keys, path)
+    overrides = "".join(f"{name}={value}\n" for name, value in values.items() if name not in keys)
+    if old is None:
+        text = render(values, keys) + overrides
+    else:
+        text = re.sub(r"(?m)^\s*([A-Za-z_]\w*)=.*$", lambda m: f"{m[1]}={values[m[1]]}", path.read_text())
+        text = (
+            text.rstrip("\n")
+            + "\n"
+            + "".join(f"{name}={values[name]}\n" for name in missing if name not in (old or {}))
+        )
+    try:
+        write_private(path, text)
+    except OSError as error:
+        raise Problem(
+            f"{path} cannot be written ({error.strerror}): choose a folder you can write."
+        ) from None
+    return values

@@ -1,0 +1,56 @@
+"""Ports: which are free, who holds one, and a block for a new stack."""
+
+import random
+import socket
+from pathlib import Path
+
+from shop import processes
+
+LOWEST = 20000
+#: A block of ports of one stack is this wide, so that two stacks that start at once rarely meet.
+STEP = 64
+
+
+def holder(port: int) -> str | None:
+    """Who listens on the TCP port: "nginx (pid 12)"; None when nobody does."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(f"socket:[{fields[9]}]")
+    if not inodes:
+        return None
+    for pid in processes.pids():
+        if inodes.intersection(processes.open_files(pid)):
+            return f"{processes.command(pid).split(' ')[0].rpartition('/')[2]} (pid {pid})"
+    return "a process of another user"
+
+
+def is_free(port: int) -> bool:
+    """True if a server could listen on the port on every address now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def choose_block(size: int) -> list[int]:
+    """`size` free ports in a row below the range from which the kernel takes ports for outgoing connections."""
+    ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    highest = ephemeral if ephemeral > LOWEST + STEP else 65536
+    bases = list(range(LOWEST if highest > LOWEST + STEP else 1024, highest - STEP, STEP))
+    random.shuffle(bases)
+    for base in bases:
+        block = list(range(base, base + size))
+        if all(map(is_free, block)):
+            return block
+    raise OSError(f"no {size} free ports in a row between {LOWEST} and {highest}")

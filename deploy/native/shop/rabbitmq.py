@@ -1,0 +1,141 @@
+"""RabbitMQ: one broker with a virtual host for events and one for each service's jobs; and the epmd that it needs."""
+
+import base64
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from shop import tools
+from shop.envfile import prefix, write_private
+from shop.layout import Layout
+from shop.problems import Problem
+from shop.program import Program, Wait
+
+EVENTS = "events"
+#: The distribution's server script itself: the one in PATH is a wrapper that changes the user.
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+def jobs_host(service: str) -> str:
+    return f"jobs-{service}"
+
+
+def url(service: str, env: dict[str, str], host: str) -> str:
+    return f"amqp://{service}:{env[f'{prefix(service)}_RABBITMQ_PASSWORD']}@127.0.0.1:{env['RABBITMQ_PORT']}/{host}"
+
+
+def _user(name: str, password: str, tags: list[str]) -> dict[str, object]:
+    # The salt is made from the password, so that the file is the same each time and the broker imports nothing twice.
+    salt = hashlib.sha256(f"{name}:{password}".encode()).digest()[:4]
+    digest = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+    return {
+        "name": name,
+        "password_hash": digest,
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": tags,
+    }
+
+
+def definitions(env: dict[str, str], services: list[str], *, testing: bool) -> dict[str, object]:
+    """Users, virtual hosts and rights, as the broker imports them at its start.
+
+    In `events` a service may declare the whole topology, since whichever side starts first does, but read only from its own
+    queues (and from the exchanges, which binding a queue needs).
+    """
+    hosts = [EVENTS, *map(jobs_host, services)]
+    rights = [
+        {"user": "runner", "vhost": host, "configure": ".*", "write": ".*", "read": ".*"} for host in hosts
+    ]
+    for service in services:
+        read = ".*" if testing else rf"^(shop\..*|{re.escape(service)}\..*)$"
+        rights.append({"user": service, "vhost": EVENTS, "configure": ".*", "write": ".*", "read": read})
+        rights.append(
+            {"user": service, "vhost": jobs_host(service), "configure": ".*", "write": ".*", "read": ".*"}
+        )
+    return {
+        "users": [
+            _user("runner", env["RABBITMQ_PASSWORD"], ["administrator"]),
+            *(_user(service, env[f"{prefix(service)}_RABBITMQ_PASSWORD"], []) for service in services),
+        ],
+        "vhosts": [{"name": host} for host in hosts],
+        "permissions": rights,
+    }
+
+
+def configure(layout: Layout, env: dict[str, str], services: list[str], *, testing: bool) -> None:
+    """Write rabbitmq.conf and the definitions."""
+    home = layout.data / "rabbitmq"
+    home.mkdir(mode=0o700, exist_ok=True)
+    write_private(
+        layout.run / "rabbitmq-definitions.json",
+        json.dumps(definitions(env, services, testing=testing), indent=1),
+    )
+    write_private(layout.run / "rabbitmq-plugins", "[].\n")
+    write_private(layout.run / "rabbitmq-env.conf", "")
+    write_private(
+        layout.run / "rabbitmq.conf",
+        "\n".join(
+            (
+                f"listeners.tcp.1 = 127.0.0.1:{env['RABBITMQ_PORT']}",
+                "definitions.import_backend = local_filesystem",
+                f"definitions.local.path = {layout.run}/rabbitmq-definitions.json",
+                "definitions.skip_if_unchanged = true",
+                "log.file = false",
+                "log.console = true",
+                "log.console.level = warning",
+                "disk_free_limit.absolute = 200MB",
+                "vm_memory_high_watermark.absolute = 768MB",
+            )
+        )
+        + "\n",
+    )
+
+
+def _environment(layout: Layout, env: dict[str, str]) -> dict[str, str]:
+    home = layout.data / "rabbitmq"
+    return {
+        "HOME": str(home),
+        "ERL_EPMD_PORT": env["EPMD_PORT"],
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": f"shop-{env['RABBITMQ_PORT']}@localhost",
+        "RABBITMQ_NODE_PORT": env["RABBITMQ_PORT"],
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_DIST_PORT": env["RABBITMQ_DIST_PORT"],
+        "RABBITMQ_MNESIA_BASE": str(home / "db"),
+        "RABBITMQ_LOG_BASE": str(layout.logs),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_PID_FILE": str(layout.run / "rabbitmq.pid"),
+        "RABBITMQ_CONFIG_FILE": str(layout.run / "rabbitmq.conf"),
+        "RABBITMQ_CONF_ENV_FILE": str(layout.run / "rabbitmq-env.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(layout.run / "rabbitmq-plugins"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
+        # Makes the script execute the virtual machine in its own place, so that no shell stands between it and us.
+        "RUNNING_UNDER_SYSTEMD": "true",
+    }
+
+
+def programs(layout: Layout, env: dict[str, str]) -> list[Program]:
+    if not SERVER.exists():
+        raise Problem(f"{SERVER} is missing: install the package rabbitmq-server.")
+    environment = _environment(layout, env)
+    return [
+        Program(
+            name="epmd",
+            phase="names",
+            argv=[tools.find("epmd"), "-port", env["EPMD_PORT"], "-address", "127.0.0.1"],
+            cwd=layout.data,
+            listens=(int(env["EPMD_PORT"]),),
+        ),
+        Program(
+            name="rabbitmq",
+            phase="stores",
+            argv=[str(SERVER)],
+            cwd=layout.data,
+            env=environment,
+            waits=(Wait("epmd", int(env["EPMD_PORT"])),),
+            listens=(int(env["RABBITMQ_PORT"]), int(env["RABBITMQ_DIST_PORT"])),
+            stop_seconds=30,
+            death_signal="TERM",
+        ),
+    ]

@@ -1,0 +1,79 @@
+"""Redis: one server, a user for each service that can touch its own keys only."""
+
+import hashlib
+
+from shop import tools
+from shop.envfile import prefix, write_private
+from shop.layout import Layout
+from shop.program import Program
+
+#: Patterns beyond `SERVICE:*`. `gateway:` is the deny list and the cache versions, `live:` what open connections are told.
+SHARED_KEYS = {
+    "svc-accounts": ("gateway:*",),
+    "svc-catalog": ("gateway:*",),
+    "svc-orders": ("live:*",),
+    "svc-notifications": ("live:*",),
+}
+
+
+def url(service: str, env: dict[str, str]) -> str:
+    return f"redis://{service}:{env[f'{prefix(service)}_REDIS_PASSWORD']}@127.0.0.1:{env['REDIS_PORT']}/0"
+
+
+def access_list(env: dict[str, str], services: list[str]) -> str:
+    """The ACL file: passwords as hashes, nobody without one."""
+
+    def user(name: str, password: str, rights: str) -> str:
+        return f"user {name} on #{hashlib.sha256(password.encode()).hexdigest()} resetchannels {rights}\n"
+
+    lines = ["user default off resetkeys resetchannels -@all\n"]
+    lines.append(user("runner", env["REDIS_PASSWORD"], "~* &* +@all"))
+    lines.append(
+        user("gateway", env["GATEWAY_REDIS_PASSWORD"], "%R~gateway:* &gateway:* +@read +@connection +@pubsub")
+    )
+    for service in services:
+        patterns = (f"{service}:*", *SHARED_KEYS.get(service, ()))
+        keys = " ".join(f"~{pattern} &{pattern}" for pattern in patterns)
+        lines.append(
+            user(service, env[f"{prefix(service)}_REDIS_PASSWORD"], f"{keys} +@all -@admin -@dangerous +info")
+        )
+    return "".join(lines)
+
+
+def configure(layout: Layout, env: dict[str, str], services: list[str], *, durable: bool) -> None:
+    """Write redis.conf and the access list."""
+    (layout.data / "redis").mkdir(mode=0o700, exist_ok=True)
+    write_private(layout.run / "redis.acl", access_list(env, services))
+    write_private(
+        layout.run / "redis.conf",
+        "\n".join(
+            (
+                "bind 127.0.0.1",
+                f"port {env['REDIS_PORT']}",
+                "protected-mode yes",
+                "daemonize no",
+                'logfile ""',
+                "databases 1",
+                f'dir "{layout.data}/redis"',
+                f'aclfile "{layout.run}/redis.acl"',
+                'save ""',
+                f"appendonly {'yes' if durable else 'no'}",
+                "appendfsync everysec",
+                # Only keys with an expiry may go when memory is short: the deny list has none.
+                "maxmemory 256mb",
+                "maxmemory-policy volatile-lru",
+            )
+        )
+        + "\n",
+    )
+
+
+def program(layout: Layout, env: dict[str, str]) -> Program:
+    return Program(
+        name="redis",
+        phase="stores",
+        argv=[tools.find("redis-server"), str(layout.run / "redis.conf")],
+        cwd=layout.data,
+        listens=(int(env["REDIS_PORT"]),),
+        death_signal="TERM",
+    )

@@ -1,0 +1,347 @@
+"""One stack: brought up in the order of readiness, taken down, removed."""
+
+import hashlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from shop import gateway, launch, postgres, processes, rabbitmq, redis, services, supervisor, tools
+from shop.disk import check_space, explain_full
+from shop.envfile import complete, known_keys, load, prefix
+from shop.keys import ensure_keys
+from shop.layout import Layout
+from shop.ports import holder
+from shop.problems import Problem
+from shop.program import Program, Wait
+from shop.report import Progress
+
+PATIENCE = 120.0
+PHASES = ("edge", "services", "stores", "names")
+
+
+class Stack:
+    """The running or future stack in one state folder.
+
+    `testing` makes it a throwaway one: nothing is synced to disk, the services' roles may make databases, and it ends with
+    the process that started it.
+    """
+
+    def __init__(
+        self, layout: Layout, env: dict[str, str], progress: Progress, *, testing: bool = False
+    ) -> None:
+        self.layout = layout
+        self.env = env
+        self.testing = testing
+        self.progress = progress
+        self.services = services.discover(layout.root)
+        self.changed: set[str] = set()
+        self.started: set[str] = set()
+        self._calls = threading.Lock()
+
+    # What there is
+
+    def programs(self) -> list[Program]:
+        """Every program of the stack, in the order in which they are started."""
+        layout, env = self.layout, self.env
+        found = [*rabbitmq.programs(layout, env), postgres.program(layout, env), redis.program(layout, env)]
+        if (layout.root / "deploy" / "mail" / "__main__.py").exists():
+            found.append(services.mail(layout, env))
+        if (layout.root / "svc-payments" / "sandbox").exists():
+            found.append(services.sandbox(layout, env))
+        for service in self.services:
+            found += services.programs(layout, env, service, self.services)
+        if gateway.present(layout):
+            found.append(gateway.program(layout, env))
+        return found
+
+    @property
+    def rpc(self) -> Any:
+        return supervisor.connect(self.env)
+
+    # Up
+
+    def configure(self) -> None:
+        """Write every file that the programs read, and start the supervisor if it does not run."""
+        layout, env = self.layout, self.env
+        running = supervisor.pid(layout)
+        if running is None:
+            self._sweep()
+            self._check_ports()
+            check_space(layout.state, postgres.data_folder(layout))
+        ensure_keys(layout, self.services)
+        redis.configure(layout, env, self.services, durable=not self.testing)
+        rabbitmq.configure(layout, env, self.services, testing=self.testing)
+        if gateway.present(layout):
+            gateway_changed = gateway.configure(layout, env, self.services)
+        else:
+            gateway_changed = False
+        self.changed = supervisor.configure(layout, env, self.programs())
+        if running is None:
+            supervisor.start(layout, env, die_with_me=self.testing)
+            return
+        try:
+            supervisor.reload(self.rpc)
+        except OSError:
+            raise Problem(
+                f"The supervisor (pid {running}) does not answer on port {env['SUPERVISOR_PORT']}: `make down`, then"
+                " `make up`."
+            ) from None
+        stale = self.changed & {
+            name for name, info in supervisor.states(self.rpc).items() if info["statename"] in supervisor.UP
+        }
+        if stale:
+            self.progress.say(f"settings changed, restarting {', '.join(sorted(stale))}")
+            supervisor.stop_programs(self.rpc, stale)
+        if gateway_changed and "gateway" not in stale:
+            self.reload_gateway()
+
+    def reload_gateway(self) -> None:
+        """Have Nginx read its files again without dropping a request."""
+        info = supervisor.states(self.rpc).get("gateway")
+        if info and info["statename"] == "RUNNING":
+            command = gateway.program(self.layout, self.env).argv
+            tools.run(
+                [*command, "-t"],
+                doing="Checking the gateway's configuration",
+                cwd=gateway.folder(self.layout),
+            )
+            self.rpc.signalProcess("gateway", "HUP")
+
+    def _sweep(self) -> None:
+        """Without a supervisor nothing of the stack may run: what a crash left behind is ended."""
+        left = processes.of_stack(self.layout.state)
+        if left:
+            self.progress.say(f"ending {len(left)} processes that a crash left behind")
+            stubborn = processes.kill_all(left)
+            if stubborn:
+                raise Problem(
+                    f"Processes {stubborn} of an earlier start cannot be ended: end them as the user that made them."
+                )
+        (self.layout.run / "supervisord.pid").unlink(missing_ok=True)
+
+    def _check_ports(self) -> None:
+        names = {int(value): name for name, value in self.env.items() if name.endswith("_PORT")}
+        for port, name in names.items():
+            other = holder(port)
+            if other:
+                raise Problem(
+                    f"Port {port} ({name}) is in use by {other}: stop it, or give another port"
+                    + (
+                        f", `make up GATEWAY_PORT={port + 1}`."
+                        if name == "GATEWAY_PORT"
+                        else f" in {self.layout.env_file}."
+                    )
+                )
+
+    def start(self, names: Iterable[str]) -> None:
+        """Start what is not up already; does not wait."""
+        with self._calls:
+            known = set(supervisor.states(self.rpc))
+            self.started.update(
+                supervisor.start_programs(self.rpc, [name for name in names if name in known])
+            )
+
+    def wait(self, kind: str, port: str, name: str, path: str = "/") -> None:
+        """Return when the program answers; raises Problem with the end of its log when it does not in time."""
+        deadline = time.monotonic() + PATIENCE
+        while not launch.answers(kind, int(self.env[port]), path):
+            if time.monotonic() > deadline:
+                self._give_up(name)
+            time.sleep(0.05)
+
+    def _give_up(self, name: str) -> None:
+        log = self.layout.logs / f"{name}.log"
+        said = log.read_text(errors="replace").strip().splitlines()[-15:] if log.exists() else []
+        text = "\n".join(said)
+        explain_full(text)
+        raise Problem(f"{name} is not ready after {PATIENCE:.0f} s. The end of {log}:\n{text}")
+
+    def infrastructure(self) -> None:
+        """Stores and mail catcher run; PostgreSQL and Redis answer; RabbitMQ, the slowest, may still boot."""
+        self.start(["epmd", "rabbitmq", "redis", "mail", "sandbox"])
+        if not postgres.installed(self.layout):
+            self.progress.say("making the PostgreSQL cluster")
+        postgres.create_cluster(self.layout, self.env, durable=not self.testing)
+        self.start(["postgres"])
+        self.wait("postgres", "POSTGRES_PORT", "postgres")
+        self.wait("redis", "REDIS_PORT", "redis")
+
+    def databases(self) -> None:
+        """A role and a database for each service."""
+        wanted = hashlib.sha256(
+            repr([(name, value) for name, value in self.env.items() if "DATABASE" in name]).encode()
+        ).hexdigest()
+        stamp = self.layout.stamps / "roles"
+        ids = postgres.database_ids(self.env, self.services)
+        if stamp.exists() and stamp.read_text() == wanted + repr(ids) and len(ids) == len(self.services):
+            return
+        self.progress.say("databases and roles")
+        postgres.ensure_databases(self.env, self.services, testing=self.testing)
+        stamp.write_text(wanted + repr(postgres.database_ids(self.env, self.services)))
+
+    def prepare(self, service: str, identity: str) -> None:
+        """Migrate, and fill with the seed once, unless that was done for these migrations and this database."""
+        migrated = self.layout.stamps / f"{service}.migrated"
+        seeded = self.layout.stamps / f"{service}.seeded"
+        wanted = f"{identity} {self._migrations(service)}"
+        commands = []
+        if not migrated.exists() or migrated.read_text() != wanted:
+            commands.append("migrate --no-input --verbosity 0")
+        if not seeded.exists() or seeded.read_text() != identity:
+            commands += services.SEEDS.get(service, [])
+        if not commands:
+            return
+        begin = time.monotonic()
+        self.manage(service, commands)
+        migrated.write_text(wanted)
+        seeded.write_text(identity)
+        self.progress.say(
+            f"{service}: migrated{' and seeded' if len(commands) > 1 else ''} ({time.monotonic() - begin:.1f} s)"
+        )
+
+    def manage(self, service: str, commands: list[str]) -> str:
+        """Run management commands of a service in one Python start, and return what they printed."""
+        script = Path(__file__).with_name("prepare.py")
+        return tools.run(
+            [str(self.layout.python), str(script), *commands],
+            doing=f"{service}: {commands[0].split()[0]}",
+            timeout=300,
+            cwd=self.layout.root / service,
+            env={
+                **services.environment(self.layout, self.env, service, self.services),
+                "HOME": str(self.layout.state),
+            },
+        )
+
+    def _migrations(self, service: str) -> str:
+        digest = hashlib.sha256()
+        folders = (self.layout.root / service, self.layout.root / "shared-lib" / "src")
+        for path in sorted(path for folder in folders for path in folder.glob("**/migrations/*.py")):
+            digest.update(f"{path.name}\0".encode() + path.read_bytes())
+        lock = self.layout.root / "requirements.lock"
+        if lock.exists():
+            digest.update(lock.read_bytes())
+        return digest.hexdigest()
+
+    def serve(self) -> None:
+        """Prepare each service and start its processes as soon as it is; then wait until everything is ready."""
+        self.start(["gateway"])
+        identities = postgres.database_ids(self.env, self.services)
+
+        def bring(service: str) -> None:
+            self.prepare(service, identities[service])
+            self.start([f"{service}-{process}" for process in services.PROCESSES])
+
+        self._together(bring, self.services, at_once=2)
+        self.wait_ready()
+
+    def _together(self, work: Callable[[str], None], items: Iterable[str], *, at_once: int) -> None:
+        with ThreadPoolExecutor(at_once) as pool:
+            for task in [pool.submit(work, item) for item in items]:
+                task.result()
+
+    def wait_ready(self) -> None:
+        """Return when every program answers."""
+        self.wait("amqp", "RABBITMQ_PORT", "rabbitmq")
+        for service in self.services:
+            self.wait("http", f"{prefix(service)}_PORT", f"{service}-web", "/readyz")
+        if gateway.present(self.layout):
+            self.wait("http", "GATEWAY_PORT", "gateway", "/readyz")
+        self._wait_running()
+
+    def _wait_running(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            waiting = [
+                name for name, info in supervisor.states(self.rpc).items() if info["statename"] != "RUNNING"
+            ]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                self._give_up(waiting[0])
+            time.sleep(0.05)
+
+    def up(self) -> None:
+        """Everything, from whatever state it is in."""
+        self.configure()
+        self.infrastructure()
+        self.databases()
+        self.serve()
+
+
+def find(layout: Layout, progress: Progress) -> Stack | None:
+    """The stack whose settings exist; None before the first start."""
+    env = load(layout.env_file, services.discover(layout.root))
+    if env is None or not layout.run.exists():
+        return None
+    missing = [name for name in known_keys(services.discover(layout.root)) if name not in env]
+    if missing:
+        raise Problem(
+            f"{layout.env_file} lacks {missing[0]}, which a newer version of the shop needs: `make up` adds it."
+        )
+    return Stack(layout, env, progress)
+
+
+def create(layout: Layout, progress: Progress, given: dict[str, str], *, testing: bool = False) -> Stack:
+    """The stack, with its folders, settings and secrets made if they are not there yet.
+
+    Raises Problem for a gateway port in use before anything is written, so that the next try may name another.
+    """
+    layout.make_folders()
+    found = services.discover(layout.root)
+    old = load(layout.env_file, found)
+    running = supervisor.pid(layout)
+    port = given.get("GATEWAY_PORT") or (old or {}).get("GATEWAY_PORT", "8080")
+    if running and old and given.get("GATEWAY_PORT", port) != old["GATEWAY_PORT"]:
+        raise Problem(
+            f"The shop runs on port {old['GATEWAY_PORT']}: `make down` first, then `make up GATEWAY_PORT={port}`."
+        )
+    if not running and port.isdigit():
+        other = holder(int(port))
+        if other and not processes.of_stack(layout.state):
+            raise Problem(
+                f"Port {port} is in use by {other}: stop it, or run `make up GATEWAY_PORT={int(port) + 1}`."
+            )
+    return Stack(layout, complete(layout.env_file, found, given), progress, testing=testing)
+
+
+def down(layout: Layout, env: dict[str, str] | None) -> bool:
+    """Stop everything of the stack, whether its supervisor lives or not; returns False when nothing ran."""
+    number = supervisor.pid(layout)
+    if number is not None and env is not None:
+        with suppress(OSError):
+            rpc = supervisor.connect(env)
+            phases = {program["name"]: _phase(program["name"]) for program in rpc.getAllProcessInfo()}
+            for phase in PHASES:
+                supervisor.stop_programs(rpc, [name for name, its in phases.items() if its == phase])
+            rpc.shutdown()
+    if number is not None:
+        deadline = time.monotonic() + 10
+        with suppress(ProcessLookupError):
+            if env is None:
+                os.kill(number, signal.SIGTERM)
+        while processes.alive(number) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    left = processes.of_stack(layout.state)
+    stubborn = processes.kill_all(left)
+    if stubborn:
+        raise Problem(f"Processes {stubborn} cannot be ended: end them as the user that made them.")
+    (layout.run / "supervisord.pid").unlink(missing_ok=True)
+    return bool(left) or number is not None
+
+
+def _phase(name: str) -> str:
+    if name == "gateway":
+        return "edge"
+    if name == "epmd":
+        return "names"
+    return "stores" if name in {"postgres", "redis", "rabbitmq", "mail"} else "services"
+
+
+__all__ = ["Stack", "Wait", "create", "down", "find"]
