@@ -6,9 +6,15 @@ cd "$(dirname "$0")/../.."
 uv=.local/venv/bin/uv
 [ -x $uv ] || deploy/native/bootstrap.sh
 
+# shared-lib comes from this tree: its own libraries are pinned, it is not.
+mkdir -p .local
+ours=.local/lock-override.$$
+trap 'rm -f "$ours"' EXIT
+echo 'shared-lib @ ./shared-lib' >"$ours"
+
 compile() {
     $uv --quiet pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-        --no-emit-index-url --no-emit-find-links --no-emit-package shared-lib "$@"
+        --no-emit-index-url --no-emit-find-links --no-emit-package shared-lib --override "$ours" "$@"
 }
 
 echo "requirements.lock"
