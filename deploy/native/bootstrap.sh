@@ -58,14 +58,14 @@ if [ -n "$missing" ]; then
     [ -z "$missing" ] || die "apt installed the packages, but$missing cannot be found:$reasons"
 fi
 
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    die "python3 is $(python3 -c 'import platform; print(platform.python_version())'); the shop needs 3.11 or newer: put one first in PATH."
-
 # What the folder of libraries depends on: the lock, the interpreter, and where this tree is.
 wanted="$(sha256sum requirements.lock | cut -c 1-64) $(command -v python3) $PWD"
 if [ -x $venv/bin/python ] && [ "$(cat $venv/shop-stamp 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi
+
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    die "python3 is $(python3 -c 'import platform; print(platform.python_version())'); the shop needs 3.11 or newer: put one first in PATH."
 
 echo "Installing the Python libraries of requirements.lock into $venv"
 mkdir -p .local
