@@ -1,7 +1,7 @@
 """`.env`: ports, secrets and settings of one stack, made once and checked at every use.
 
 Lines are `NAME=value`; empty lines and lines that start with `#` are comments. A value is taken as it stands, without
-quotes or expansion, and only of characters that a shell, Compose and this reader all understand alike.
+quotes or expansion, and only of characters that Compose and this reader understand alike.
 """
 
 import os
@@ -15,8 +15,10 @@ from shop.ports import choose_block
 from shop.problems import Problem
 
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
-_VALUE = re.compile(r"[A-Za-z0-9_.,:/@+=~-]*")
-_OVERRIDE = re.compile(r"SVC_[A-Z]+__[A-Z][A-Z0-9_]*")
+_VALUE = re.compile(r"[A-Za-z0-9_.,:/@+=~ -]*")
+#: Of a service that another branch of the tree has: kept, so that changing branches does not change the file.
+_ABSENT = re.compile(r"SVC_[A-Z]+_(PORT|SECRET_KEY|DATABASE_PASSWORD|REDIS_PASSWORD|RABBITMQ_PASSWORD)")
+_OVERRIDE = re.compile(r"SVC_[A-Z]+__[A-Z][A-Z0-9_]*|GATEWAY_LIMIT_[A-Z_]+")
 
 STORE_PORTS = (
     "SUPERVISOR_PORT",
@@ -28,6 +30,7 @@ STORE_PORTS = (
     "MAIL_SMTP_PORT",
     "MAIL_WEB_PORT",
     "SANDBOX_PORT",
+    "GATEWAY_ADMIN_PORT",
 )
 SECRETS = (
     "POSTGRES_PASSWORD",
@@ -70,6 +73,10 @@ def _level(value: str) -> str | None:
     return None if value in {"DEBUG", "INFO", "WARNING", "ERROR"} else "DEBUG, INFO, WARNING or ERROR"
 
 
+def _ip(value: str) -> str | None:
+    return None if re.fullmatch(r"[0-9.]+|\[[0-9a-fA-F:]+\]", value) else "an IP address (0.0.0.0 for every one)"
+
+
 def _url(value: str) -> str | None:
     return None if re.fullmatch(r"https?://[^\s/]+(/\S*)?", value) else "an http or https URL"
 
@@ -95,6 +102,7 @@ def known_keys(services: Iterable[str]) -> dict[str, Key]:
 
     keys = {
         "GATEWAY_PORT": Key(lambda: "8080", _port, "Where the shop answers"),
+        "GATEWAY_HOST": Key(lambda: "127.0.0.1", _ip, "Where the shop answers"),
         "DEMO_PASSWORD": Key(
             lambda: secrets.token_urlsafe(9),
             _password,
@@ -142,7 +150,7 @@ def check(values: dict[str, str], keys: dict[str, Key], path: Path) -> None:
     ports: dict[str, str] = {}
     for name, value in values.items():
         if name not in keys:
-            if _OVERRIDE.fullmatch(name):
+            if _OVERRIDE.fullmatch(name) or _ABSENT.fullmatch(name):
                 continue
             raise Problem(
                 f"{path}: {name} is not a setting of the shop; remove the line (a setting of one service is"

@@ -1,14 +1,16 @@
 """The gateway: its configuration, rendered by the gateway's own script, and Nginx."""
 
-import filecmp
-import os
-import shutil
+import hashlib
 from pathlib import Path
 
 from shop import tools
 from shop.envfile import prefix
 from shop.layout import Layout
 from shop.program import Program
+
+#: Names of `.env` that the gateway reads beside those of every stack.
+LIMITS = "GATEWAY_LIMIT_"
+WORKERS = 2
 
 
 def present(layout: Layout) -> bool:
@@ -20,51 +22,47 @@ def folder(layout: Layout) -> Path:
 
 
 def environment(layout: Layout, env: dict[str, str], services: list[str]) -> dict[str, str]:
-    """What the gateway's `bin/render` reads."""
+    """What the gateway's `bin/render` reads (see gateway/README.md)."""
     return {
         "ENVIRONMENT": "dev",
+        "OUTPUT_DIR": str(folder(layout)),
+        "GATEWAY_HOST": env["GATEWAY_HOST"],
         "GATEWAY_PORT": env["GATEWAY_PORT"],
+        "GATEWAY_ADMIN_PORT": env["GATEWAY_ADMIN_PORT"],
+        "GATEWAY_WORKERS": str(WORKERS),
+        "LOG_LEVEL": env["LOG_LEVEL"],
         "PUBLIC_BASE_URL": f"http://localhost:{env['GATEWAY_PORT']}",
         "STOREFRONT_URL": env["STOREFRONT_URL"],
-        "REDIS_URL": f"redis://gateway:{env['GATEWAY_REDIS_PASSWORD']}@127.0.0.1:{env['REDIS_PORT']}/0",
+        "REDIS_HOST": "127.0.0.1",
+        "REDIS_PORT": env["REDIS_PORT"],
+        "REDIS_USER": "gateway",
         "MEDIA_ROOT": str(layout.media),
-        "MAIL_URL": f"http://127.0.0.1:{env['MAIL_WEB_PORT']}",
+        "MAIL_WEB_URL": f"http://127.0.0.1:{env['MAIL_WEB_PORT']}",
         "SANDBOX_URL": f"http://127.0.0.1:{env['SANDBOX_PORT']}",
         **{
-            f"{prefix(service)}_URL": f"http://127.0.0.1:{env[f'{prefix(service)}_PORT']}"
-            for service in services
+            f"{prefix(service)}_URL": f"http://127.0.0.1:{env[f'{prefix(service)}_PORT']}" for service in services
         },
+        **{name: value for name, value in env.items() if name.startswith(LIMITS)},
     }
 
 
 def configure(layout: Layout, env: dict[str, str], services: list[str]) -> bool:
-    """Render into the run folder; returns True if something differs from what was there."""
-    target, fresh = folder(layout), folder(layout).with_name("gateway.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
+    """Render into the run folder; returns True if Nginx would read something else than before."""
+    target = folder(layout)
+    target.mkdir(mode=0o711, exist_ok=True)
     tools.run(
-        [str(layout.root / "gateway" / "bin" / "render"), str(fresh)],
+        [str(layout.root / "gateway" / "bin" / "render")],
         doing="Rendering the gateway's configuration",
-        env={
-            **environment(layout, env, services),
-            "PATH": f"{layout.python.parent}:{os.environ.get('PATH', '')}",
-        },
+        env=environment(layout, env, services),
     )
-    if target.exists() and _same(target, fresh):
-        shutil.rmtree(fresh)
-        return False
-    for path in fresh.rglob("*"):
-        if path.is_file():
-            destination = target / path.relative_to(fresh)
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(destination)
-    shutil.rmtree(fresh)
-    return True
-
-
-def _same(target: Path, fresh: Path) -> bool:
-    names = [str(path.relative_to(fresh)) for path in fresh.rglob("*") if path.is_file()]
-    return not any(filecmp.cmpfiles(target, fresh, names, shallow=False)[1:])
+    digest = hashlib.sha256()
+    source = layout.root / "gateway"
+    for path in (target / "nginx.conf", target / "settings.lua", *sorted(source.rglob("*.lua"))):
+        digest.update(path.read_bytes())
+    stamp = layout.stamps / "gateway"
+    changed = not stamp.exists() or stamp.read_text() != digest.hexdigest()
+    stamp.write_text(digest.hexdigest())
+    return changed
 
 
 def program(layout: Layout, env: dict[str, str]) -> Program:
@@ -73,18 +71,8 @@ def program(layout: Layout, env: dict[str, str]) -> Program:
         name="gateway",
         phase="edge",
         cwd=target,
-        listens=(int(env["GATEWAY_PORT"]),),
+        argv=[tools.find("nginx"), "-e", "stderr", "-p", f"{target}/", "-c", f"{target}/nginx.conf"],
+        env={"REDIS_PASSWORD": env["GATEWAY_REDIS_PASSWORD"]},
+        listens=(int(env["GATEWAY_PORT"]), int(env["GATEWAY_ADMIN_PORT"])),
         death_signal="TERM",
-        stop_signal="QUIT",
-        argv=[
-            tools.find("nginx"),
-            "-e",
-            "stderr",
-            "-p",
-            f"{target}/",
-            "-c",
-            f"{target}/nginx.conf",
-            "-g",
-            "daemon off;",
-        ],
     )
