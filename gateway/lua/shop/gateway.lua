@@ -1,0 +1,234 @@
+-- What happens to a request, in order: route, headers, size, limits by address, token, limits by user, roles; then Nginx
+-- passes it on. Also what happens at start.
+
+local client_address = require "shop.client_address"
+local cors = require "shop.cors"
+local denylist = require "shop.denylist"
+local health = require "shop.health"
+local jwks = require "shop.jwks"
+local limits = require "shop.limits"
+local login = require "shop.login"
+local metrics = require "shop.metrics"
+local problems = require "shop.problems"
+local process = require "shop.process"
+local request_headers = require "shop.request_headers"
+local router = require "shop.router"
+local schema = require "shop.schema"
+local tokens = require "shop.tokens"
+
+local ngx = ngx
+local var = ngx.var
+local get_method = ngx.req.get_method
+local now = ngx.now
+local band = bit.band
+local counted = client_address.counted
+local path_of, match = router.path_of, router.match
+local scan = request_headers.scan
+local take, limit_text = limits.take, limits.text
+local check_token = tokens.check
+
+local M = {}
+
+local MAX_AUTHORIZATION = 8192
+local PUBLIC, REQUIRED = "public", "required"
+
+local settings
+
+local function refuse_token(reason)
+  metrics.count(('gateway_tokens_total{result="%s"}'):format(reason))
+  if reason == "no_keys" then
+    ngx.header["Retry-After"] = "2"
+    return problems.answer(503, "service_unavailable", "Access tokens can't be verified at the moment.")
+  elseif reason == "missing" then
+    ngx.header["WWW-Authenticate"] = "Bearer"
+    return problems.answer(401, "unauthorized", "Send an access token: Authorization: Bearer ACCESS.")
+  end
+  ngx.header["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+  return problems.answer(401, "invalid_token", "The access token can't be used: " .. reason:gsub("_", " ") .. ".", { reason = reason })
+end
+
+local function refuse_rate(policy, wait)
+  ngx.header["Retry-After"] = wait
+  var.shop_ratelimit = limit_text(policy, 0, wait)
+  return problems.answer(429, "rate_limited", ("Too many requests; try again in %d s."):format(wait), { limit = policy.name })
+end
+
+-- Takes one from each limit of a list, and keeps the tightest one seen so far: it is what RateLimit tells.
+-- Returns the tightest limit, what it has left and when it is whole again; false when the request was refused and answered.
+local function spend(list, who, tightest, fewest, reset)
+  for index = 1, #list do
+    local policy = list[index]
+    local left, seconds = take(policy, who)
+    if not left then
+      refuse_rate(policy, seconds)
+      return false
+    end
+    if left < fewest then
+      tightest, fewest, reset = policy, left, seconds
+    end
+  end
+  return tightest, fewest, reset
+end
+
+local function body_is_too_large(route)
+  local length = tonumber(var.http_content_length)
+  if not length and var.http_transfer_encoding then
+    -- Its size is known only once it was read; nginx.conf bounds that.
+    ngx.req.read_body()
+    local data = ngx.req.get_body_data()
+    local file = not data and ngx.req.get_body_file() and io.open(ngx.req.get_body_file(), "rb")
+    length = data and #data or file and file:seek("end") or 0
+    if file then
+      file:close()
+    end
+  end
+  return length ~= nil and length > route.body
+end
+
+local function no_route(path, method)
+  local node = match(path)
+  if not node then
+    return problems.answer(404, "not_found", "There is nothing at this path.")
+  elseif method == "OPTIONS" then
+    return cors.answer_options(node.allow)
+  end
+  ngx.header["Allow"] = node.allow
+  return problems.answer(405, "method_not_allowed", method .. " is not allowed here; " .. node.allow .. " are.")
+end
+
+-- The deadline only changes with the clock's millisecond.
+local deadline_at = {}
+
+local function deadline(route)
+  local moment = now()
+  local seconds = route.seconds
+  local kept = deadline_at[seconds]
+  if kept.moment ~= moment then
+    kept.moment = moment
+    kept.text = ("%.3f"):format(moment + seconds)
+  end
+  return kept.text
+end
+
+--- The access phase of everything but static files.
+function M.access()
+  local method = get_method()
+  local path = path_of(var.request_uri)
+  local node = match(path)
+  local route = node and node.routes[method]
+  if not route then
+    return no_route(path, method)
+  end
+  var.shop_route = route.label
+
+  local authorizations, data, length, body, strip = scan()
+  if not authorizations or length > MAX_AUTHORIZATION then
+    return problems.answer(431, "headers_too_large")
+  end
+  if strip then
+    for index = 1, #strip do
+      ngx.req.clear_header(strip[index])
+    end
+  end
+  if body and body_is_too_large(route) then
+    return problems.answer(413, "payload_too_large", ("At most %d bytes are taken here."):format(route.body))
+  end
+
+  var.shop_ratelimit_policy = route.policy_header
+  local tightest, fewest, reset = spend(route.by_address, counted(), nil, math.huge, 0)
+  if route.by_email[1] and tightest ~= false then
+    local who = login.email_tried()
+    if who then
+      tightest, fewest, reset = spend(route.by_email, who, tightest, fewest, reset)
+    end
+  end
+  if tightest == false then
+    return
+  end
+
+  if route.auth ~= PUBLIC and (authorizations > 0 or route.auth == REQUIRED) then
+    local user, roles
+    if authorizations == 1 then
+      user, roles = check_token(data, length)
+    else
+      roles = authorizations == 0 and "missing" or "more_than_one_header"
+    end
+    if not user then
+      return refuse_token(roles)
+    end
+    tightest, fewest, reset = spend(route.by_user, user, tightest, fewest, reset)
+    if tightest == false then
+      return
+    end
+    if route.roles ~= 0 and band(route.roles, roles) == 0 then
+      return problems.answer(403, "permission_denied", "Your account does not have the role that this needs.")
+    end
+  end
+
+  if tightest then
+    var.shop_ratelimit = limit_text(tightest, fewest, reset)
+  end
+  if route.answer then
+    return health[route.answer]()
+  end
+  var.shop_service = route.service
+  var.shop_deadline = deadline(route)
+  if route.exec then
+    return ngx.exec(route.exec)
+  end
+end
+
+local function policy_header(lists)
+  local texts = {}
+  for _, list in ipairs(lists) do
+    for _, policy in ipairs(list) do
+      texts[#texts + 1] = policy.policy
+    end
+  end
+  return table.concat(texts, ", ")
+end
+
+local function prepare(route)
+  route.label = route.method .. " " .. route.path
+  route.by_address = limits.of(route.limits, "address")
+  route.by_user = route.auth == PUBLIC and {} or limits.of(route.limits, "user")
+  route.by_email = limits.of(route.limits, "email")
+  route.policy_header = policy_header({ route.by_address, route.by_email, route.by_user })
+  route.seconds = settings.times[route.time]
+  deadline_at[route.seconds] = deadline_at[route.seconds] or {}
+  if route.websocket then
+    route.exec = "@websocket"
+  elseif route.time ~= "normal" then
+    route.exec = "@" .. route.time
+  end
+end
+
+--- In the master, before the workers start. An error here keeps Nginx from starting, or from taking a new configuration.
+-- @param path  of settings.lua, which bin/render wrote
+function M.init(path)
+  settings = assert(loadfile(path))()
+  settings.redis_password = os.getenv("REDIS_PASSWORD")
+  local config, mistakes = schema.load(settings.routes, {
+    limits = settings.limits, times = settings.times, body_max = schema.bytes(settings.body_max),
+  })
+  if not config then
+    error("the route table has mistakes:\n" .. mistakes, 0)
+  end
+  limits.init(config.limits)
+  for _, route in ipairs(config.routes) do
+    prepare(route)
+  end
+  router.build(config.routes)
+  tokens.init(settings)
+  health.init(settings)
+end
+
+--- In each worker, when it starts.
+function M.init_worker()
+  process.die_with_master()
+  metrics.start()
+  jwks.start(settings)
+  denylist.start(settings)
+end
+
+return M

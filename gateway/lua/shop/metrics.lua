@@ -1,0 +1,132 @@
+-- Counters of this gateway in Prometheus' text format. Each worker counts in plain tables and adds them to a shared dict
+-- once a second, so a request costs no lock and a scrape is at most a second late.
+
+local ngx = ngx
+local now, start_time = ngx.now, ngx.req.start_time
+local var = ngx.var
+local shared = ngx.shared.shop_metrics
+
+local M = {}
+
+local BOUNDS = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10 }
+local SLOTS = 16    -- a route's place in `buckets` is its id times this; the last bucket is #BOUNDS + 1
+
+local ids, labels = {}, {}
+local requests, buckets, seconds = {}, {}, {}
+local counters = {}
+
+local HELP = {
+  { "gateway_requests_total", "counter", "Requests answered, by route and status" },
+  { "gateway_request_duration_seconds", "histogram", "Time from the first byte of a request to the last of its answer" },
+  { "gateway_tokens_total", "counter", "Access tokens verified (not from the cache) or refused, by reason" },
+  { "gateway_limited_total", "counter", "Requests refused with 429, by limit" },
+  { "gateway_jwks_fetches_total", "counter", "Reads of the public keys of svc-accounts" },
+  { "gateway_denylist_failures_total", "counter", "Polls of the deny list that failed" },
+  { "gateway_denylist_overflow_total", "counter", "Revoked sessions that found no room" },
+  { "gateway_denylist_age_seconds", "gauge", "Since the deny list was last read" },
+  { "gateway_jwks_loaded", "gauge", "1 once there is a set of public keys" },
+  { "gateway_shared_dict_free_bytes", "gauge", "Free pages of a shared dict" },
+}
+
+--- Adds one to a counter, named with its labels.
+function M.count(name)
+  counters[name] = (counters[name] or 0) + 1
+end
+
+local function id_of(label)
+  local id = ids[label]
+  if not id then
+    id = #labels + 1
+    ids[label], labels[id] = id, label
+  end
+  return id
+end
+
+--- At the end of each request. The label of a route comes from the route table or nginx.conf, never from a client.
+function M.log()
+  local id = ids[var.shop_route] or id_of(var.shop_route)
+  local place = id * 1000 + ngx.status
+  requests[place] = (requests[place] or 0) + 1
+  local elapsed = now() - start_time()
+  local bucket = 1
+  while bucket <= #BOUNDS and elapsed > BOUNDS[bucket] do
+    bucket = bucket + 1
+  end
+  place = id * SLOTS + bucket
+  buckets[place] = (buckets[place] or 0) + 1
+  seconds[id] = (seconds[id] or 0) + elapsed
+end
+
+local function flush()
+  for place, count in pairs(requests) do
+    shared:incr(('gateway_requests_total{route="%s",status="%d"}'):format(labels[math.floor(place / 1000)], place % 1000), count, 0)
+  end
+  for place, count in pairs(buckets) do
+    local bound = BOUNDS[place % SLOTS] or "+Inf"
+    shared:incr(('bucket %s %s'):format(bound, labels[math.floor(place / SLOTS)]), count, 0)
+  end
+  for id, total in pairs(seconds) do
+    shared:incr("seconds " .. labels[id], total, 0)
+  end
+  for name, count in pairs(counters) do
+    shared:incr(name, count, 0)
+  end
+  requests, buckets, seconds, counters = {}, {}, {}, {}
+end
+
+local function histograms(lines)
+  for _, key in ipairs(shared:get_keys(0)) do
+    local label = key:match("^seconds (.+)$")
+    if label then
+      local total = 0
+      for index = 1, #BOUNDS + 1 do
+        local bound = BOUNDS[index] or "+Inf"
+        total = total + (shared:get(("bucket %s %s"):format(bound, label)) or 0)
+        lines[#lines + 1] = ('gateway_request_duration_seconds_bucket{route="%s",le="%s"} %d'):format(label, bound, total)
+      end
+      lines[#lines + 1] = ('gateway_request_duration_seconds_sum{route="%s"} %.3f'):format(label, shared:get(key))
+      lines[#lines + 1] = ('gateway_request_duration_seconds_count{route="%s"} %d'):format(label, total)
+    end
+  end
+end
+
+local function gauges(lines)
+  local age = require("shop.denylist").age()
+  if age then
+    lines[#lines + 1] = ("gateway_denylist_age_seconds %.3f"):format(age)
+  end
+  lines[#lines + 1] = "gateway_jwks_loaded " .. (require("shop.jwks").loaded() and 1 or 0)
+  for name, dict in pairs(ngx.shared) do
+    lines[#lines + 1] = ('gateway_shared_dict_free_bytes{dict="%s"} %d'):format(name, dict:free_space())
+  end
+end
+
+--- The content of /metrics.
+function M.answer()
+  local lines = {}
+  for _, key in ipairs(shared:get_keys(0)) do
+    if key:sub(1, 8) == "gateway_" then
+      lines[#lines + 1] = ("%s %d"):format(key, shared:get(key))
+    end
+  end
+  histograms(lines)
+  gauges(lines)
+  table.sort(lines)
+  ngx.header["Content-Type"] = "text/plain; version=0.0.4"
+  for _, help in ipairs(HELP) do
+    local name = help[1]
+    ngx.print("# HELP ", name, " ", help[3], "\n# TYPE ", name, " ", help[2], "\n")
+    for _, line in ipairs(lines) do
+      local found = line:match("^[%w_]+")
+      if found == name or (help[2] == "histogram" and found:match("^(.+)_%a+$") == name) then
+        ngx.print(line, "\n")
+      end
+    end
+  end
+end
+
+function M.start()
+  ngx.timer.every(1, flush)
+end
+
+return M
