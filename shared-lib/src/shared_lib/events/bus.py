@@ -1,0 +1,278 @@
+"""The bus on RabbitMQ: publishing in batches with confirms, and receiving in batches.
+
+`Publisher` and `Subscription` each own one connection and belong to one thread. Whatever goes wrong with the broker is
+raised as `BusUnavailable`; the caller then closes its end, pauses and opens a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+from uuid import UUID
+
+import amqp
+from amqp.exceptions import AMQPError
+from kombu import Connection
+from kombu.exceptions import KombuError
+
+from shared_lib.contracts.subscriptions import subscribers
+from shared_lib.events import topology
+from shared_lib.events.envelope import CONTENT_TYPE
+
+HEARTBEAT_SECONDS = 10
+CONNECT_SECONDS = 5
+CONFIRM_SECONDS = 5.0
+BATCH = 100
+PREFETCH = 200
+
+
+class BusUnavailable(ConnectionError):
+    """The broker is away, cut the connection, or refused an operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    id: UUID
+    type: str
+    body: bytes
+
+
+@dataclass(slots=True)
+class PublishResult:
+    """What became of a batch: by id, each event is in exactly one of the three."""
+
+    confirmed: list[UUID] = field(default_factory=list)
+    unroutable: list[UUID] = field(default_factory=list)
+    refused: list[UUID] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message. `redeliveries` says how often it was handed out before without an acknowledgement."""
+
+    tag: int
+    body: bytes
+    redeliveries: int
+
+
+class EventPublisher(Protocol):
+    def publish(self, batch: Sequence[Outgoing]) -> PublishResult: ...
+    def tick(self) -> None: ...
+    def declare(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class EventSubscription(Protocol):
+    def receive(self, *, most: int, wait: float, window: float) -> list[Delivery]: ...
+    def ack(self, delivery: Delivery) -> None: ...
+    def reject(self, delivery: Delivery) -> None: ...
+    def tick(self) -> None: ...
+    def close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def _broker_errors() -> Iterator[None]:
+    try:
+        yield
+    except BusUnavailable:
+        raise
+    except (AMQPError, KombuError, OSError) as error:
+        raise BusUnavailable(f"{type(error).__name__}: {error}") from error
+    except AttributeError as error:
+        # py-amqp drops its transport when a connection breaks, then trips over it.
+        raise BusUnavailable(f"the connection was lost ({error})") from error
+
+
+class _Link:
+    """One connection with one channel."""
+
+    def __init__(self, url: str, service: str, role: str) -> None:
+        self.service = service
+        self._connection = Connection(
+            url,
+            heartbeat=HEARTBEAT_SECONDS,
+            connect_timeout=CONNECT_SECONDS,
+            transport_options={
+                "write_timeout": CONFIRM_SECONDS,
+                "client_properties": {"connection_name": f"{service} {role}"},
+            },
+        )
+        self._ticked = 0.0
+        try:
+            with _broker_errors():
+                self._connection.connect()
+                topology.declare(self._connection, service)
+                self._amqp: amqp.Connection = self._connection.connection
+                self._channel: Any = self._connection.channel()
+        except BaseException:
+            self.close()
+            raise
+
+    def declare(self) -> None:
+        with _broker_errors():
+            topology.declare(self._connection, self.service)
+
+    def drain(self, timeout: float) -> bool:
+        """Handles what the broker has sent; False when nothing came within `timeout` seconds."""
+        try:
+            self._amqp.drain_events(timeout=timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    def tick(self) -> None:
+        """Keeps the connection alive; to be called about once a second. Raises when the other side has gone silent."""
+        now = time.monotonic()
+        if now - self._ticked < 1.0:
+            return
+        self._ticked = now
+        with _broker_errors():
+            self._amqp.heartbeat_tick()
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._connection.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Publisher(_Link):
+    """Publishes with confirms. An event that some service consumes is sent `mandatory`: no queue for it is an error."""
+
+    def __init__(self, url: str, service: str) -> None:
+        super().__init__(url, service, "relay")
+        with _broker_errors():
+            self._channel.confirm_select()
+        self._channel.events["basic_ack"].add(self._on_ack)
+        self._channel.events["basic_nack"].add(self._on_nack)
+        self._channel.events["basic_return"].add(self._on_return)
+        self._last_tag = 0
+        self._unconfirmed: dict[int, UUID] = {}
+        self._returned: set[str] = set()
+        self._refused: list[UUID] = []
+        self._confirmed: list[UUID] = []
+
+    def publish(self, batch: Sequence[Outgoing]) -> PublishResult:
+        """Publishes up to `BATCH` events and waits for the broker's word on each.
+
+        Raises `BusUnavailable` when it does not come; the broker may then have taken some of them.
+        """
+        self._unconfirmed.clear()
+        self._returned.clear()
+        self._refused, self._confirmed = [], []
+        with _broker_errors():
+            for outgoing in batch:
+                self._send(outgoing)
+            self._await_confirms()
+        result = PublishResult(refused=self._refused)
+        for event_id in self._confirmed:
+            (result.unroutable if str(event_id) in self._returned else result.confirmed).append(event_id)
+        return result
+
+    def _send(self, outgoing: Outgoing) -> None:
+        message = amqp.Message(
+            outgoing.body,
+            content_type=CONTENT_TYPE,
+            delivery_mode=2,
+            message_id=str(outgoing.id),
+            type=outgoing.type,
+            app_id=self.service,
+        )
+        self._last_tag += 1
+        self._unconfirmed[self._last_tag] = outgoing.id
+        self._channel.basic_publish(
+            message,
+            exchange=topology.EVENTS.name,
+            routing_key=outgoing.type,
+            mandatory=bool(subscribers(outgoing.type)),
+        )
+
+    def _await_confirms(self) -> None:
+        deadline = time.monotonic() + CONFIRM_SECONDS
+        while self._unconfirmed:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not self.drain(remaining):
+                raise BusUnavailable(
+                    f"no confirmation within {CONFIRM_SECONDS:.0f} s ({len(self._unconfirmed)} events)"
+                )
+
+    def _settle(self, tag: int, multiple: bool, into: list[UUID]) -> None:
+        tags = [each for each in self._unconfirmed if each <= tag] if multiple else [tag]
+        into.extend(self._unconfirmed.pop(each) for each in tags if each in self._unconfirmed)
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        self._settle(tag, multiple, self._confirmed)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        self._settle(tag, multiple, self._refused)
+
+    def _on_return(self, error: Any, exchange: str, routing_key: str, message: Any) -> None:
+        # The broker sends the return before the ack of the same message.
+        self._returned.add(message.properties.get("message_id", ""))
+
+    def tick(self) -> None:
+        with _broker_errors():
+            while self.drain(0.001):
+                pass
+        super().tick()
+
+
+class Subscription(_Link):
+    """Receives from the queue of `service`. What is not acknowledged comes back when this is closed."""
+
+    def __init__(self, url: str, service: str) -> None:
+        super().__init__(url, service, "consumer")
+        self._arrived: deque[Delivery] = deque()
+        self._cancelled = False
+        with _broker_errors():
+            self._channel.basic_qos(prefetch_size=0, prefetch_count=PREFETCH, a_global=False)
+            self._channel.basic_consume(
+                topology.queue_name(service), callback=self._on_message, on_cancel=self._on_cancel
+            )
+
+    def _on_message(self, message: Any) -> None:
+        headers = message.headers or {}
+        body = message.body
+        self._arrived.append(
+            Delivery(
+                tag=message.delivery_tag,
+                body=body if isinstance(body, bytes) else body.encode(),
+                redeliveries=int(headers.get("x-delivery-count", 0) or 0),
+            )
+        )
+
+    def _on_cancel(self, _tag: str) -> None:
+        self._cancelled = True
+
+    def receive(self, *, most: int, wait: float, window: float) -> list[Delivery]:
+        """Up to `most` messages: waits `wait` seconds for the first, then `window` seconds for more."""
+        with _broker_errors():
+            if not self._arrived:
+                self.drain(wait)
+            deadline = time.monotonic() + window
+            while len(self._arrived) < most and self._arrived:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or not self.drain(remaining):
+                    break
+        self.tick()
+        if self._cancelled:
+            raise BusUnavailable(f"the broker ended the consumer of {topology.queue_name(self.service)}")
+        return [self._arrived.popleft() for _ in range(min(most, len(self._arrived)))]
+
+    def ack(self, delivery: Delivery) -> None:
+        """Acknowledges `delivery` and everything received before it."""
+        with _broker_errors():
+            self._channel.basic_ack(delivery.tag, multiple=True)
+
+    def reject(self, delivery: Delivery) -> None:
+        """Sends one message to the broker's dead-letter queue."""
+        with _broker_errors():
+            self._channel.basic_reject(delivery.tag, requeue=False)

@@ -1,0 +1,26 @@
+"""What Prometheus sees of events."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+PUBLISHED = Counter("shop_outbox_published_total", "Events confirmed by RabbitMQ", ["type"])
+UNCONSUMED = Counter("shop_outbox_unconsumed_total", "Events published that no service consumes", ["type"])
+UNROUTABLE = Counter(
+    "shop_outbox_unroutable_total", "Events returned although a service consumes them", ["type"]
+)
+REFUSED = Counter("shop_outbox_refused_total", "Events that RabbitMQ refused to take (nack)", ["type"])
+PENDING = Gauge("shop_outbox_pending", "Rows of the outbox not yet published, as the leader sees them")
+OLDEST_PENDING = Gauge("shop_outbox_oldest_pending_seconds", "Age of the oldest row not yet published")
+LEADER = Gauge("shop_outbox_leader", "1 while this process is the one that publishes")
+
+CONSUMED = Counter("shop_inbox_events_total", "Events by what became of them", ["type", "outcome"])
+UNDECODABLE = Counter("shop_inbox_undecodable_total", "Messages sent to the broker's dead-letter queue")
+WAITING = Gauge("shop_inbox_waiting", "Events that failed or came too early and will be tried again")
+DEAD_LETTERS = Gauge("shop_inbox_dead_letters", "Events that were given up and wait for a decision")
+BATCH_SECONDS = Histogram("shop_inbox_batch_seconds", "Time of one batch, transaction included")
+DELAY_SECONDS = Histogram(
+    "shop_inbox_delay_seconds",
+    "From the making of an event to the commit of its effect",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300),
+)

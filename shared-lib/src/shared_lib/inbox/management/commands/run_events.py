@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from shared_lib.events.health import serve
+from shared_lib.events.process import EventsProcess, end
+from shared_lib.inbox.consumer import Consumer
+from shared_lib.outbox.relay import Relay
+
+
+class Command(BaseCommand):
+    help = (
+        "Runs this service's relay and consumer until SIGTERM. With EVENTS_HEALTH_PORT set, serves /healthz, /readyz and "
+        "/metrics there (on HOST, by default 127.0.0.1)."
+    )
+    # Not the checks of URLs and views: this process never loads them, and they are a good part of a web process's memory.
+    requires_system_checks = ("events", "models")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        process = EventsProcess([Relay(), Consumer()])
+        if port := os.environ.get("EVENTS_HEALTH_PORT", ""):
+            if not port.isdecimal() or not 0 < int(port) < 65536:
+                raise CommandError("EVENTS_HEALTH_PORT must be a port number between 1 and 65535, or unset.")
+            try:
+                serve(process, os.environ.get("HOST", "127.0.0.1"), int(port))
+            except OSError as error:
+                raise CommandError(f"EVENTS_HEALTH_PORT {port} cannot be used: {error.strerror}.") from None
+        code = process.run()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        end(code)

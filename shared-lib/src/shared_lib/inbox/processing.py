@@ -1,0 +1,219 @@
+"""What becomes of a batch of messages: the effect of each exactly once, in one transaction for all of them.
+
+What holds:
+
+- The row of the inbox and the effect commit together; a duplicate finds the row and does nothing.
+- A handler that fails is rolled back to its savepoint, kept as a row, and takes nothing of the batch with it.
+- Locks. Inbox rows are taken first, in the order of their keys. Messages then run in the order of subject and id, so two
+  consumers meet the same aggregates in the same order. Since rows locked by earlier messages stay locked, a batch waits
+  only briefly for any lock (far below PostgreSQL's deadlock_timeout, so that no web request is ever its victim): a message
+  that had to wait is rolled back and runs again after the batch, alone in a transaction.
+- A failure at commit (a deferred constraint) is traced by running the messages one by one.
+- A database that is away raises `DatabaseUnavailable`: nothing took effect that was not committed, nothing is acknowledged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from django.db import Error, connection, transaction
+from psycopg import errors as pg
+
+from shared_lib.events import metrics
+from shared_lib.events.handlers import Handler, TooEarly
+from shared_lib.inbox import schedule, store
+from shared_lib.inbox.models import InboxEvent, Status
+from shared_lib.inbox.store import Incoming
+from shared_lib.observability import context
+
+log = structlog.get_logger(__name__)
+
+BATCH = 50
+_LOCK_TIMEOUT_IN_BATCH = "200ms"
+_LOCK_TIMEOUT_ALONE = "10s"
+
+
+class DatabaseUnavailable(ConnectionError):
+    """PostgreSQL cannot be reached, or the session was lost."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one transaction decided, reported only when it has committed."""
+
+    processed: list[Incoming] = field(default_factory=list)
+    contended: list[Incoming] = field(default_factory=list)
+    duplicates: int = 0
+
+
+class Processor:
+    """Runs handlers. `progress` is called before each message, so that a long batch shows signs of life."""
+
+    def __init__(
+        self, handlers: Mapping[str, Handler], *, progress: Callable[[], None] = lambda: None
+    ) -> None:
+        self._handlers = handlers
+        self._progress = progress
+
+    def process(self, batch: Sequence[Incoming]) -> None:
+        """Gives each message its effect, or keeps it as a row. Returning means that all of it is committed.
+
+        Raises `DatabaseUnavailable`; the whole batch must then be handed in again.
+        """
+        started = time.monotonic()
+        wanted = self._unknown_left_out(batch)
+        try:
+            for message in [each for each in wanted if each.redeliveries >= schedule.SUSPECT_AFTER]:
+                self._set_aside(message)
+            calm = [each for each in wanted if each.redeliveries < schedule.SUSPECT_AFTER]
+            for message in self._together(calm):
+                self._alone(message)
+        except Error as error:
+            raise_if_lost(error)
+            raise
+        metrics.BATCH_SECONDS.observe(time.monotonic() - started)
+
+    def _unknown_left_out(self, batch: Sequence[Incoming]) -> list[Incoming]:
+        """Each event once. A type without a handler comes from a binding that an older version of this service made."""
+        known = {message.id: message for message in batch if message.type in self._handlers}
+        for message in batch:
+            if message.type not in self._handlers:
+                metrics.CONSUMED.labels(message.type, "ignored").inc()
+        return sorted(known.values(), key=lambda message: (message.envelope.subject, message.id))
+
+    def _together(self, messages: Sequence[Incoming]) -> list[Incoming]:
+        """Runs `messages` in one transaction; returns those that have to run alone."""
+        if len(messages) <= 1:
+            return list(messages)
+        tally = _Tally()
+        try:
+            with transaction.atomic():
+                self._run_batch(messages, tally)
+        except Exception as error:  # noqa: BLE001  handlers may raise anything
+            raise_if_lost(error)
+            log.warning("batch_taken_apart", events=len(messages), error=f"{type(error).__name__}: {error}")
+            return list(messages)
+        _report(tally)
+        return tally.contended
+
+    def _run_batch(self, messages: Sequence[Incoming], tally: _Tally) -> None:
+        _set_lock_timeout(_LOCK_TIMEOUT_IN_BATCH)
+        fresh = store.claim(messages)
+        tally.duplicates = len(messages) - len(fresh)
+        failures: list[tuple[Incoming, Exception]] = []
+        for message in messages:
+            if message.id not in fresh:
+                continue
+            self._progress()
+            try:
+                with transaction.atomic():
+                    self.run_handler(message)
+            except Exception as error:  # noqa: BLE001  handlers may raise anything
+                raise_if_lost(error)
+                if _is_contention(error):
+                    tally.contended.append(message)
+                else:
+                    failures.append((message, error))
+            else:
+                tally.processed.append(message)
+        for message, error in failures:
+            record(message, error)
+        if tally.contended:
+            store.unclaim([message.id for message in tally.contended])
+
+    def _alone(self, message: Incoming) -> None:
+        tally = _Tally()
+        self._progress()
+        try:
+            with transaction.atomic():
+                _set_lock_timeout(_LOCK_TIMEOUT_ALONE)
+                if store.claim([message]):
+                    self.run_handler(message)
+                    tally.processed.append(message)
+                else:
+                    tally.duplicates = 1
+        except Exception as error:  # noqa: BLE001  handlers may raise anything
+            raise_if_lost(error)
+            with transaction.atomic():
+                # The message may have taken effect in another consumer meanwhile: then there is nothing to record.
+                if store.claim([message]):
+                    record(message, error)
+        _report(tally)
+
+    def _set_aside(self, message: Incoming) -> None:
+        """Keeps a message without running it: a run that is counted beforehand follows, as for one that failed."""
+        with transaction.atomic():
+            if not store.claim([message]):
+                return
+            reason = f"handed out {message.redeliveries} times without an acknowledgement"
+            pause = schedule.after_failure(1).pause
+            store.keep(message, status=Status.WAITING, pause=pause, error=reason)
+        log.warning("event_set_aside", event_id=str(message.id), type=message.type, reason=reason)
+        metrics.CONSUMED.labels(message.type, "set_aside").inc()
+
+    def run_handler(self, message: Incoming) -> None:
+        """Decodes the data and calls the handler. The caller has a transaction open."""
+        envelope = message.envelope
+        context.begin(
+            request_id=str(envelope.id),
+            traceparent=envelope.traceparent if isinstance(envelope.traceparent, str) else None,
+        )
+        self._handlers[message.type](envelope.event())
+
+
+def record(message: Incoming, error: Exception, *, attempts: int = 0, deferrals: int = 0) -> Status:
+    """Keeps `message`, which took no effect because of `error`, after so many earlier attempts and deferrals."""
+    early = isinstance(error, TooEarly)
+    attempts, deferrals = (attempts, deferrals + 1) if early else (attempts + 1, deferrals)
+    verdict = schedule.after_deferral(deferrals) if early else schedule.after_failure(attempts)
+    store.keep(
+        message,
+        status=verdict.status,
+        pause=verdict.pause,
+        attempts=attempts,
+        deferrals=deferrals,
+        error=f"TooEarly: {error}".replace("\x00", "") if early else store.describe(error),
+    )
+    fields = {"event_id": str(message.id), "type": message.type, "subject": message.envelope.subject}
+    reason = f"{type(error).__name__}: {error}"
+    if verdict.status is Status.DEAD:
+        log.error("event_given_up", **fields, attempts=attempts, deferrals=deferrals, error=reason)
+        metrics.CONSUMED.labels(message.type, "given_up").inc()
+    elif early:
+        metrics.CONSUMED.labels(message.type, "too_early").inc()
+    else:
+        log.warning("event_failed", **fields, attempts=attempts, error=reason, exc_info=error)
+        metrics.CONSUMED.labels(message.type, "failed").inc()
+    return verdict.status
+
+
+def raise_if_lost(error: BaseException) -> None:
+    """Raises `DatabaseUnavailable` when `error` came with the loss of the session, or there is none to be had."""
+    session = connection.connection
+    if isinstance(error, DatabaseUnavailable) or session is None or session.closed:
+        raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _is_contention(error: Exception) -> bool:
+    return isinstance(error.__cause__, pg.LockNotAvailable | pg.DeadlockDetected | pg.SerializationFailure)
+
+
+def _set_lock_timeout(value: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [value])
+
+
+def _report(tally: _Tally) -> None:
+    now = time.time()
+    for message in tally.processed:
+        metrics.CONSUMED.labels(message.type, "processed").inc()
+        metrics.DELAY_SECONDS.observe(max(now - message.envelope.time.timestamp(), 0))
+    if tally.duplicates:
+        metrics.CONSUMED.labels("any", "duplicate").inc(tally.duplicates)
+
+
+def incoming_of(row: InboxEvent) -> Incoming:
+    return Incoming(envelope=row.envelope, body=row.body)

@@ -1,0 +1,103 @@
+"""The statements of the inbox: each changes many rows in one round trip."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import connection
+
+from shared_lib.events.envelope import CloudEvent
+from shared_lib.inbox.models import Status
+
+_ERROR_CHARACTERS = 20_000
+
+# Keys go in ascending, so that two consumers that hold the same messages wait for each other instead of deadlocking.
+_CLAIM = """
+    INSERT INTO inbox_event
+        (event_id, type, subject, status, received_at, settled_at, attempts, deferrals, error, body)
+    SELECT made.*, 'processed', clock_timestamp(), clock_timestamp(), 0, 0, '', ''
+    FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS made
+    ON CONFLICT (event_id) DO NOTHING
+    RETURNING event_id
+"""
+_UNCLAIM = "DELETE FROM inbox_event WHERE event_id = ANY(%s)"
+_KEEP = """
+    INSERT INTO inbox_event
+        (event_id, type, subject, status, received_at, settled_at, due_at, attempts, deferrals, error, body)
+    VALUES (%s, %s, %s, %s, clock_timestamp(), NULL, clock_timestamp() + %s::interval, %s, %s, %s, %s)
+    ON CONFLICT (event_id) DO UPDATE SET
+        status = excluded.status, settled_at = NULL, due_at = excluded.due_at, attempts = excluded.attempts,
+        deferrals = excluded.deferrals, error = excluded.error, body = excluded.body
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A decoded message. `redeliveries`: how often the broker handed it out before in vain."""
+
+    envelope: CloudEvent
+    body: str
+    redeliveries: int = 0
+
+    @property
+    def id(self) -> UUID:
+        return self.envelope.id
+
+    @property
+    def type(self) -> str:
+        return self.envelope.type
+
+
+def claim(messages: Sequence[Incoming]) -> set[UUID]:
+    """Writes the rows of `messages` as processed; returns the ids that were new. The caller runs the effects and commits."""
+    ordered = sorted(messages, key=lambda message: message.id)
+    columns = (
+        [message.id for message in ordered],
+        [message.type for message in ordered],
+        [message.envelope.subject for message in ordered],
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, columns)
+        return {row[0] for row in cursor.fetchall()}
+
+
+def unclaim(ids: Sequence[UUID]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_UNCLAIM, [list(ids)])
+
+
+def keep(
+    message: Incoming,
+    *,
+    status: Status,
+    pause: timedelta | None,
+    attempts: int = 0,
+    deferrals: int = 0,
+    error: str,
+) -> None:
+    """Keeps a message that took no effect, with its body, to be tried again after `pause` (None: not by itself)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _KEEP,
+            (
+                message.id,
+                message.type,
+                message.envelope.subject,
+                status.value,
+                pause,
+                attempts,
+                deferrals,
+                error,
+                message.body,
+            ),
+        )
+
+
+def describe(error: BaseException) -> str:
+    """The traceback as text that PostgreSQL can store; of a long one the end, which says most."""
+    text = "".join(traceback.format_exception(error)).replace("\x00", "\\x00")
+    return text.encode("utf-8", "backslashreplace").decode()[-_ERROR_CHARACTERS:]

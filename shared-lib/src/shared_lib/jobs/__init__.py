@@ -1,0 +1,11 @@
+"""Jobs: side effects outside the database, and periodic work.
+
+The guarantee is a row written in the transaction that wants the effect, and a periodic task that claims due rows. Celery
+only makes it quick: `enqueue()` sends a hint after the commit, and a lost hint costs some seconds, never the effect.
+"""
+
+from shared_lib.jobs.app import celery_app
+from shared_lib.jobs.hints import enqueue
+from shared_lib.jobs.limits import SoftTimeLimitExceeded
+
+__all__ = ["SoftTimeLimitExceeded", "celery_app", "enqueue"]

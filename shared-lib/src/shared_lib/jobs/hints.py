@@ -1,0 +1,107 @@
+"""`enqueue()`: a hint to the worker after the commit, that may be lost and must never cost the request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import cache, partial
+from importlib import import_module
+from typing import Any
+
+import structlog
+from celery import Task
+from django.conf import settings
+from django.db import transaction
+from kombu import Connection
+from kombu.pools import ProducerPool
+from prometheus_client import Counter
+
+log = structlog.get_logger(__name__)
+
+HINTS = Counter("shop_job_hints_total", "Hints to the worker by what became of them", ["task", "outcome"])
+CONNECT_SECONDS = 0.8
+OPEN_SECONDS = 5.0
+
+
+def enqueue(task: Task, *args: Any, **kwargs: Any) -> None:
+    """Asks the worker to run `task` once the current transaction has committed; at once when there is none.
+
+    Arguments must be JSON. A rollback sends nothing. When the broker is away the hint is dropped, logged and counted: the
+    sweeper of the row finds the work. The first lost hint takes at most about a second, those of the next seconds nothing.
+    """
+    transaction.on_commit(partial(_send, task, args, kwargs), robust=True)
+
+
+class _Circuit:
+    """Open for some seconds after a failure. Safe for several threads."""
+
+    def __init__(self) -> None:
+        self._open_until = 0.0
+        self._lock = threading.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        return time.monotonic() < self._open_until
+
+    def failed(self) -> None:
+        with self._lock:
+            self._open_until = time.monotonic() + OPEN_SECONDS
+
+    def reset(self) -> None:
+        with self._lock:
+            self._open_until = 0.0
+
+
+_circuit = _Circuit()
+_pools: dict[str, ProducerPool] = {}
+_pools_lock = threading.Lock()
+
+
+def _pool() -> ProducerPool:
+    """Connections of this process for hints alone: short time-outs that would not suit the worker."""
+    url = settings.JOBS_BROKER_URL
+    with _pools_lock:
+        if url not in _pools:
+            connection = Connection(
+                url,
+                connect_timeout=CONNECT_SECONDS,
+                transport_options={"read_timeout": CONNECT_SECONDS, "write_timeout": CONNECT_SECONDS},
+            )
+            _pools[url] = ProducerPool(connection.Pool(limit=8), limit=8)
+        return _pools[url]
+
+
+@cache
+def _load_app() -> None:
+    """Web processes do not import the service's Celery application; without it a task would go to Celery's default queue."""
+    import_module(getattr(settings, "JOBS_APP", "config.celery"))
+
+
+def _send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    name = task.name
+    if _circuit.is_open:
+        HINTS.labels(name, "skipped").inc()
+        return
+    try:
+        _publish(task, args, kwargs)
+    except Exception as error:  # noqa: BLE001  a hint never fails the request
+        _circuit.failed()
+        HINTS.labels(name, "lost").inc()
+        log.warning("job_hint_lost", task=name, error=f"{type(error).__name__}: {error}")
+    else:
+        HINTS.labels(name, "sent").inc()
+
+
+def _publish(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    _load_app()
+    with _pool().acquire(block=True, timeout=CONNECT_SECONDS) as producer:
+        try:
+            task.apply_async(args, kwargs, producer=producer, retry=False)
+        except producer.connection.recoverable_connection_errors:
+            # A connection that broke while it lay idle, most often by a restart of the broker: once more on a new one.
+            producer.connection.close()
+            producer.revive(producer.connection.channel())
+            task.apply_async(args, kwargs, producer=producer, retry=False)
+
+
+__all__ = ["HINTS", "enqueue"]
