@@ -1,0 +1,1 @@
+"""What every endpoint of every service shares: errors, lists, permissions, idempotency, ETags, health."""

@@ -1,0 +1,1 @@
+"""Who asks: stateless users from access tokens, and services from service tokens."""

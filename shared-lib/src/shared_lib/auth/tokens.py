@@ -1,0 +1,139 @@
+"""Access tokens of users and tokens between services: JWT, ES256."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jwt
+from django.conf import settings
+from jwt import PyJWTError
+
+from shared_lib.auth.jwks import JWKSCache
+
+ACCESS_TOKEN_TYPE = "at+jwt"
+SERVICE_TOKEN_TYPE = "svc+jwt"
+ALGORITHM = "ES256"
+LEEWAY_SECONDS = 5
+SERVICE_TOKEN_SECONDS = 60
+MAX_TOKEN_LENGTH = 8192
+
+
+class TokenInvalid(Exception):
+    """The token cannot be used, whatever the reason. The text is for logs and never sent to the client."""
+
+
+@cache
+def _jwks() -> JWKSCache:
+    return JWKSCache(settings.JWKS_URL)
+
+
+def verify_access_token(token: str) -> dict[str, Any]:
+    """The claims of a valid access token.
+
+    Raises `TokenInvalid`, or `shared_lib.auth.jwks.KeysUnavailable` when no public key was ever reachable.
+    """
+    header = _header(token, ACCESS_TOKEN_TYPE)
+    key = _jwks().key(str(header.get("kid", "")))
+    if key is None:
+        raise TokenInvalid("unknown kid")
+    return _decode(
+        token,
+        key.key,
+        issuer=settings.JWT_ISSUER,
+        audience=settings.JWT_AUDIENCE,
+        required=("sub", "sid", "roles"),
+    )
+
+
+def _header(token: str, token_type: str) -> dict[str, Any]:
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise TokenInvalid("too long")
+    try:
+        header = jwt.get_unverified_header(token)
+    except PyJWTError as error:
+        raise TokenInvalid(str(error)) from None
+    if header.get("typ") != token_type:
+        raise TokenInvalid(f"typ is not {token_type}")
+    return header
+
+
+def _decode(
+    token: str, key: Any, *, issuer: str, audience: str, required: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The algorithm is the key's, never the token's."""
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            issuer=issuer,
+            audience=audience,
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["iss", "aud", "exp", "iat", *required]},
+        )
+    except (PyJWTError, ValueError, TypeError) as error:
+        raise TokenInvalid(str(error)) from None
+    return claims
+
+
+class ServiceTokens:
+    """Signs this service's tokens and verifies the others'. Public keys are files that every service is given."""
+
+    def __init__(self, service: str, private_key_file: Path, public_keys_dir: Path) -> None:
+        self._service = service
+        self._private_key = private_key_file.read_text()
+        self._public_keys_dir = public_keys_dir
+        self._public_keys: dict[str, str] = {}
+        self._issued: dict[str, tuple[float, str]] = {}
+        self._lock = threading.Lock()
+
+    def token_for(self, audience: str) -> str:
+        """A token for calls to `audience`, used again for half of its life."""
+        now = time.time()
+        issued = self._issued.get(audience)
+        if issued and now - issued[0] < SERVICE_TOKEN_SECONDS / 2:
+            return issued[1]
+        claims = {
+            "iss": self._service,
+            "aud": audience,
+            "iat": int(now),
+            "exp": int(now) + SERVICE_TOKEN_SECONDS,
+        }
+        token = jwt.encode(claims, self._private_key, ALGORITHM, headers={"typ": SERVICE_TOKEN_TYPE})
+        with self._lock:
+            self._issued[audience] = (now, token)
+        return token
+
+    def verify(self, token: str) -> str:
+        """The name of the calling service. Raises `TokenInvalid`."""
+        _header(token, SERVICE_TOKEN_TYPE)
+        try:
+            issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        except PyJWTError as error:
+            raise TokenInvalid(str(error)) from None
+        public_key = self._public_key(str(issuer))
+        _decode(token, public_key, issuer=str(issuer), audience=self._service)
+        return str(issuer)
+
+    def _public_key(self, issuer: str) -> str:
+        from shared_lib.contracts.events.base import SERVICES
+
+        if issuer not in SERVICES:
+            raise TokenInvalid("unknown issuer")
+        if issuer not in self._public_keys:
+            try:
+                self._public_keys[issuer] = (self._public_keys_dir / f"{issuer}.pem").read_text()
+            except OSError:
+                raise TokenInvalid(f"no public key of {issuer}") from None
+        return self._public_keys[issuer]
+
+
+@cache
+def service_tokens() -> ServiceTokens:
+    return ServiceTokens(
+        settings.SERVICE_NAME, settings.SERVICE_PRIVATE_KEY_FILE, settings.SERVICE_PUBLIC_KEYS_DIR
+    )

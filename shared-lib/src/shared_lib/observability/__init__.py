@@ -1,0 +1,1 @@
+"""What a service shows of itself: JSON logs, Prometheus metrics, request ids, request times."""

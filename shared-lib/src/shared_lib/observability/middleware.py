@@ -1,0 +1,66 @@
+"""The one middleware of a service: request id, trace, deadline, time, metrics and the access log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+
+from shared_lib.observability import context
+from shared_lib.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS
+
+logger = structlog.get_logger("shop.request")
+
+_QUIET_ROUTES = frozenset({"healthz", "readyz", "metrics"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class RequestContextMiddleware:
+    """Outermost. Adds `X-Request-Id` and `Server-Timing` to every answer and makes personal answers uncacheable.
+
+    An answer to a request that carried credentials is `private, no-store` unless the view said otherwise.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        context.begin(
+            request_id=request.META.get("HTTP_X_REQUEST_ID"),
+            traceparent=request.META.get("HTTP_TRACEPARENT"),
+            deadline=_deadline(request),
+        )
+        response = self.get_response(request)
+        seconds = time.perf_counter() - started
+
+        match = request.resolver_match
+        route = match.route if match else "unknown"
+        method = request.method if request.method in _METHODS else "OTHER"
+        HTTP_REQUESTS.labels(method, route, response.status_code).inc()
+        HTTP_SECONDS.labels(method, route).observe(seconds)
+        response.headers.setdefault("X-Request-Id", context.request_id())
+        response.headers.setdefault("Server-Timing", f"app;dur={seconds * 1000:.1f}")
+        if not response.has_header("Cache-Control"):
+            response.headers["Cache-Control"] = "private, no-store"
+        if route not in _QUIET_ROUTES:
+            logger.info(
+                "request",
+                method=method,
+                route=route,
+                status=response.status_code,
+                ms=round(seconds * 1000, 1),
+            )
+        return response
+
+
+def _deadline(request: HttpRequest) -> float | None:
+    """The caller's deadline in Unix seconds; a malformed one or one in the far future is ignored."""
+    try:
+        deadline = float(request.META["HTTP_X_REQUEST_DEADLINE"])
+    except (KeyError, ValueError):
+        return None
+    return deadline if deadline - time.time() < 3600 else None

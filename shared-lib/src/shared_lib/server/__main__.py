@@ -1,0 +1,76 @@
+"""Replaces this process by one of a service's three: run it from the folder of the service.
+
+    python -m shared_lib.server web      Granian (WSGI) on $HOST:$PORT
+    python -m shared_lib.server events   relay and consumer
+    python -m shared_lib.server worker   Celery, with the beat as a thread unless EMBEDDED_BEAT=false
+
+WEB_WORKERS, WEB_THREADS and WORKER_THREADS change the numbers of processes and threads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from shared_lib.settings import env
+
+
+def _web() -> list[str]:
+    threads: int = env.int("WEB_THREADS", 4)
+    os.environ["SHOP_WEB_MASTER"] = str(os.getpid())
+    return [
+        *(
+            "granian",
+            "--interface",
+            "wsgi",
+            "--host",
+            env.str("HOST", "127.0.0.1"),
+            "--port",
+            str(env.int("PORT")),
+        ),
+        *("--workers", str(env.int("WEB_WORKERS", 1)), "--blocking-threads", str(threads)),
+        *("--backlog", "1024", "--backpressure", str(env.int("WEB_BACKPRESSURE", 128))),
+        *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10"),
+        *("--no-access-log", "--log-level", "warning", "--http", "1", "config.wsgi:application"),
+    ]
+
+
+def _events() -> list[str]:
+    return ["manage.py", "run_events"]
+
+
+def _worker() -> list[str]:
+    return [
+        *(
+            "celery",
+            "--app",
+            "config.celery",
+            "worker",
+            "--pool",
+            "threads",
+            "--concurrency",
+            str(env.int("WORKER_THREADS", 2)),
+        ),
+        *("--loglevel", "WARNING", "--without-gossip", "--without-mingle"),
+    ]
+
+
+def main() -> None:
+    processes = {"web": _web, "events": _events, "worker": _worker}
+    if len(sys.argv) != 2 or sys.argv[1] not in processes:
+        sys.exit(f"usage: python -m shared_lib.server {'|'.join(processes)}")
+    if not Path("manage.py").is_file():
+        sys.exit("There is no manage.py here: run this from the folder of a service.")
+    try:
+        command = processes[sys.argv[1]]()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+    module = [] if command[0].endswith(".py") else ["-m"]
+    os.execv(sys.executable, [sys.executable, *module, *command])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import sys
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(expected_parent: int | None = None) -> None:
+    """Asks the kernel to kill this process when its parent dies, so that a killed master leaves no worker on its port.
+
+    Linux only; elsewhere nothing happens. `expected_parent` closes the race in which the parent died just before.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if expected_parent is not None and os.getppid() != expected_parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wsgi_application(settings_module: str) -> Any:
+    """The WSGI application of a service, loaded in a worker of the web server."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings_module)
+    if os.environ.get("SHOP_WEB_MASTER"):
+        die_with_parent(int(os.environ["SHOP_WEB_MASTER"]))
+    from django.core.wsgi import get_wsgi_application
+    from django.urls import get_resolver
+
+    application = get_wsgi_application()
+    get_resolver()._populate()  # URLs and views load here, not in the first request
+    # What is loaded by now lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    return application
+
+
+def manage(settings_module: str) -> None:
+    """`manage.py` of a service."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings_module)
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)

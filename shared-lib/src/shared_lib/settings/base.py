@@ -1,0 +1,138 @@
+"""Settings of every service in every environment."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from shared_lib.contracts.events.base import SERVICES
+from shared_lib.settings.environment import env
+
+
+def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
+    """The shared settings of `service`. Raises `ImproperlyConfigured` for a missing or malformed variable."""
+    if service not in SERVICES:
+        raise ImproperlyConfigured(f"{service!r} is not one of the services {', '.join(SERVICES)}.")
+    domain = apps[0]
+    return {
+        "SERVICE_NAME": service,
+        "SERVICE_VERSION": env.str("SERVICE_VERSION", "dev"),
+        "ENVIRONMENT": env.str("ENVIRONMENT", "dev"),
+        "SECRET_KEY": _secret("SECRET_KEY"),
+        "DEBUG": False,
+        "ALLOWED_HOSTS": env.list("ALLOWED_HOSTS", ["*"]),
+        "ROOT_URLCONF": "config.urls",
+        "WSGI_APPLICATION": "config.wsgi.application",
+        "APPEND_SLASH": False,
+        "INSTALLED_APPS": [
+            "django.contrib.contenttypes",
+            "django.contrib.auth",
+            "rest_framework",
+            "drf_spectacular",
+            "shared_lib.outbox",
+            "shared_lib.inbox",
+            "shared_lib.idempotency",
+            *apps,
+        ],
+        "MIDDLEWARE": [
+            "shared_lib.observability.middleware.RequestContextMiddleware",
+            "django.middleware.locale.LocaleMiddleware",
+            "django.middleware.common.CommonMiddleware",
+        ],
+        "TEMPLATES": [
+            {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {}},
+        ],
+        "DATABASES": {"default": _database()},
+        "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+        "USE_TZ": True,
+        "TIME_ZONE": "UTC",
+        "LANGUAGE_CODE": "en",
+        "LANGUAGES": [("en", "English"), ("de", "Deutsch"), ("zh-hans", "简体中文")],
+        "DATA_UPLOAD_MAX_MEMORY_SIZE": 1024 * 1024,
+        "DATA_UPLOAD_MAX_NUMBER_FIELDS": 200,
+        "SILENCED_SYSTEM_CHECKS": ["fields.W342"],
+        "REST_FRAMEWORK": {
+            "DEFAULT_AUTHENTICATION_CLASSES": ["shared_lib.auth.authentication.AccessTokenAuthentication"],
+            "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+            "DEFAULT_RENDERER_CLASSES": ["shared_lib.api.renderers.JSONRenderer"],
+            "DEFAULT_PARSER_CLASSES": ["shared_lib.api.parsers.JSONParser"],
+            "DEFAULT_PAGINATION_CLASS": "shared_lib.api.pagination.CursorPagination",
+            "DEFAULT_SCHEMA_CLASS": "shared_lib.api.openapi.ShopAutoSchema",
+            "DEFAULT_CONTENT_NEGOTIATION_CLASS": "shared_lib.api.renderers.AlwaysJSON",
+            "EXCEPTION_HANDLER": "shared_lib.api.problems.exception_handler",
+            "UNAUTHENTICATED_USER": "shared_lib.auth.users.Guest",
+            "UNAUTHENTICATED_TOKEN": None,
+            "NON_FIELD_ERRORS_KEY": "",
+            "TEST_REQUEST_DEFAULT_FORMAT": "json",
+        },
+        "SPECTACULAR_SETTINGS": {
+            "TITLE": service,
+            "VERSION": "1",
+            "OAS_VERSION": "3.1.1",
+            "COMPONENT_SPLIT_REQUEST": True,
+            "SERVE_INCLUDE_SCHEMA": False,
+            "SCHEMA_PATH_PREFIX": r"/api/v1",
+            "AUTHENTICATION_WHITELIST": ["shared_lib.auth.authentication.AccessTokenAuthentication"],
+            "PREPROCESSING_HOOKS": ["shared_lib.api.openapi.public_paths_only"],
+            "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+        },
+        "LOGGING_CONFIG": "shared_lib.observability.logs.configure",
+        "LOGGING": {"level": env.str("LOG_LEVEL", "INFO")},
+        # Events and jobs
+        "EVENT_HANDLERS": f"{domain}.event_handlers.EVENT_HANDLERS"
+        if find_spec(f"{domain}.event_handlers")
+        else "",
+        "EVENTS_BROKER_URL": _secret("EVENTS_BROKER_URL"),
+        "JOBS_BROKER_URL": _secret("JOBS_BROKER_URL"),
+        "EMBEDDED_BEAT": env.bool("EMBEDDED_BEAT", True),
+        "REDIS_URL": _secret("REDIS_URL"),
+        # Calls between services
+        "SERVICE_URLS": {name: env.url(f"{name.upper().replace('-', '_')}_URL") for name in SERVICES},
+        "SERVICE_PRIVATE_KEY_FILE": env.file("SERVICE_PRIVATE_KEY_FILE"),
+        "SERVICE_PUBLIC_KEYS_DIR": env.file("SERVICE_PUBLIC_KEYS_DIR", check=Path.is_dir),
+        "REQUEST_TIMEOUT_SECONDS": env.float("REQUEST_TIMEOUT_SECONDS", 10.0),
+        # Access tokens
+        "JWT_ISSUER": env.str("JWT_ISSUER", "svc-accounts"),
+        "JWT_AUDIENCE": env.str("JWT_AUDIENCE", "shop"),
+        "JWKS_URL": env.url("JWKS_URL", env.url("SVC_ACCOUNTS_URL") + "/.well-known/jwks.json"),
+        # Shop
+        "SHOP_CURRENCY": env.str("SHOP_CURRENCY", "USD"),
+        "PUBLIC_BASE_URL": env.url("PUBLIC_BASE_URL"),
+        "STOREFRONT_URL": env.url("STOREFRONT_URL"),
+    }
+
+
+def _secret(name: str) -> str:
+    value: str = env.str(name)
+    if not value.strip():
+        raise ImproperlyConfigured(f'Environment variable "{name}" is empty; give it a value.')
+    return value
+
+
+def _database() -> dict[str, Any]:
+    """One PostgreSQL. DATABASE_POOL_MAX > 0 keeps a psycopg pool of that size in each process.
+
+    The pool is opened lazily, after any fork. Statements are bound on the server and prepared after
+    DATABASE_PREPARE_THRESHOLD uses; set it to -1 behind a transaction pooler.
+    """
+    config = env.database("DATABASE_URL")
+    pool_max: int = env.int("DATABASE_POOL_MAX", 0)
+    threshold: int = env.int("DATABASE_PREPARE_THRESHOLD", 5)
+    timeout: int = env.int("DATABASE_STATEMENT_TIMEOUT_MS", 15000)
+    options: dict[str, Any] = {
+        **config.get("OPTIONS", {}),
+        "application_name": env.str("DATABASE_APPLICATION_NAME", "shop"),
+        "connect_timeout": 5,
+        "server_side_binding": env.bool("DATABASE_SERVER_SIDE_BINDING", True),
+        "prepare_threshold": threshold if threshold >= 0 else None,
+        "options": f"-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=30000",
+    }
+    if pool_max > 0:
+        options["pool"] = {"min_size": 1, "max_size": pool_max, "timeout": 5}
+    config["OPTIONS"] = options
+    config["CONN_MAX_AGE"] = 0 if pool_max > 0 else env.int("DATABASE_CONN_MAX_AGE", 60)
+    config["CONN_HEALTH_CHECKS"] = pool_max == 0
+    return config

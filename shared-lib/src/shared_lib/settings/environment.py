@@ -1,0 +1,76 @@
+"""Reading the environment: every variable is checked, and what is wrong is said in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, EnvError
+
+
+class Environment:
+    """Typed access to environment variables on top of `environs`.
+
+    Every method raises `ImproperlyConfigured` naming the variable when it is missing without a default or malformed. The
+    value itself is never repeated in the message, since it may be a secret.
+    """
+
+    def __init__(self) -> None:
+        self._env = Env()
+
+    def _read(self, kind: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            return getattr(self._env, kind)(name, *args, **kwargs)
+        except EnvError as error:
+            reason = (
+                str(error)
+                if "not set" in str(error)
+                else f'Environment variable "{name}" is not a valid {kind}'
+            )
+            raise ImproperlyConfigured(f"{reason}.") from None
+
+    def str(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._read("str", name, args, kwargs)
+
+    def int(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._read("int", name, args, kwargs)
+
+    def float(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._read("float", name, args, kwargs)
+
+    def bool(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._read("bool", name, args, kwargs)
+
+    def list(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self._read("list", name, args, kwargs)
+
+    def url(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """An absolute URL without a trailing slash."""
+        value = self.str(name, *args, **kwargs)
+        if value and "://" not in value:
+            raise ImproperlyConfigured(f'Environment variable "{name}" is not an absolute URL.')
+        return value.rstrip("/") if value else value
+
+    def database(self, name: str) -> dict[str, Any]:
+        """A PostgreSQL URL as an entry of DATABASES."""
+        config: dict[str, Any] = self._read("dj_db_url", name, (), {})
+        if not config.get("ENGINE", "").endswith("postgresql"):
+            raise ImproperlyConfigured(f'Environment variable "{name}" must be a postgresql:// URL.')
+        return config
+
+    def file(self, name: str, *args: Any, check: Callable[[Path], bool] = Path.is_file) -> Any:
+        """The path of something that exists on disk, by default a file."""
+        value = self.str(name, *args)
+        if value is None:
+            return None
+        path = Path(value)
+        if not check(path):
+            raise ImproperlyConfigured(
+                f'Environment variable "{name}" names {value}, which is not there or not readable.'
+            )
+        return path
+
+
+env = Environment()

@@ -1,0 +1,264 @@
+"""Money, keys, tokens, settings, calls between services, cache."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import httpx
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jwt import PyJWK
+
+from shared_lib import cache
+from shared_lib.auth.jwks import JWKSCache, KeysUnavailable
+from shared_lib.auth.tokens import ServiceTokens, TokenInvalid
+from shared_lib.contracts.internal.cart import CartSnapshot
+from shared_lib.exceptions import ServiceUnavailable, UpstreamProblem
+from shared_lib.http import ServiceClient
+from shared_lib.ids import uuid7
+from shared_lib.money import CurrencyMismatch, Money
+from shared_lib.observability import context
+from shared_lib.testing.environment import keys_dir
+
+
+class TestMoney:
+    @given(st.integers(), st.integers(), st.integers(-1000, 1000))
+    def test_arithmetic_is_exact(self, a, b, factor):
+        assert (Money(a, "USD") + Money(b, "USD") - Money(b, "USD")) == Money(a, "USD")
+        assert factor * Money(a, "USD") == Money(a * factor, "USD")
+
+    def test_two_currencies_never_mix(self):
+        for operation in ("__add__", "__sub__", "__lt__", "__le__"):
+            with pytest.raises(CurrencyMismatch):
+                getattr(Money(1, "USD"), operation)(Money(1, "EUR"))
+
+    @pytest.mark.parametrize("factor", [1.5, True, "2"])
+    def test_only_integers_multiply(self, factor):
+        with pytest.raises(TypeError):
+            Money(1, "USD") * factor
+
+    @pytest.mark.parametrize(
+        ("money", "text"),
+        [
+            (Money(1999, "USD"), "19.99 USD"),
+            (Money(-5, "USD"), "-0.05 USD"),
+            (Money(1200, "JPY"), "1200 JPY"),
+            (Money(1, "KWD"), "0.001 KWD"),
+        ],
+    )
+    def test_it_is_written_with_the_digits_of_its_currency(self, money, text):
+        assert money.format() == text
+
+
+class TestServiceTokens:
+    def tokens(self, service: str) -> ServiceTokens:
+        return ServiceTokens(service, keys_dir() / f"{service}.pem", keys_dir() / "public")
+
+    def test_the_callee_learns_who_calls(self):
+        assert self.tokens("svc-cart").verify(self.tokens("svc-orders").token_for("svc-cart")) == "svc-orders"
+
+    def test_a_token_for_another_callee_is_refused(self):
+        with pytest.raises(TokenInvalid):
+            self.tokens("svc-cart").verify(self.tokens("svc-orders").token_for("svc-catalog"))
+
+    def test_nobody_can_speak_for_another_service(self):
+        claims = {
+            "iss": "svc-orders",
+            "aud": "svc-cart",
+            "iat": int(time.time()),
+            "exp": int(time.time()) + 60,
+        }
+        forged = jwt.encode(
+            claims, (keys_dir() / "svc-catalog.pem").read_text(), "ES256", headers={"typ": "svc+jwt"}
+        )
+        with pytest.raises(TokenInvalid):
+            self.tokens("svc-cart").verify(forged)
+
+    @pytest.mark.parametrize("issuer", ["svc-unknown", "../jwt", None])
+    def test_an_unknown_issuer_is_refused(self, issuer):
+        claims = {"iss": issuer, "aud": "svc-cart", "exp": int(time.time()) + 60}
+        claims = {name: value for name, value in claims.items() if value is not None}
+        token = jwt.encode(
+            claims, (keys_dir() / "svc-orders.pem").read_text(), "ES256", headers={"typ": "svc+jwt"}
+        )
+        with pytest.raises(TokenInvalid):
+            self.tokens("svc-cart").verify(token)
+
+    def test_an_access_token_is_no_service_token(self, jwks):
+        with pytest.raises(TokenInvalid):
+            self.tokens("svc-cart").verify(jwks.access_token(user_id=uuid7(), roles=["admin"]))
+
+
+class TestKeySetOfAccounts:
+    def test_keys_are_kept_when_accounts_goes_away(self, jwks):
+        answers = [httpx.Response(200, json={"keys": [jwks.jwk]})]
+        keys = JWKSCache("http://accounts.test/jwks", transport=httpx.MockTransport(lambda _: answers.pop()))
+        assert isinstance(keys.key(jwks.jwk["kid"]), PyJWK)
+        keys._fetched_at -= 10_000
+        assert isinstance(keys.key(jwks.jwk["kid"]), PyJWK)
+
+    def test_many_unknown_keys_cause_one_fetch(self, jwks):
+        fetches = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            fetches.append(request)
+            return httpx.Response(200, json={"keys": [jwks.jwk]})
+
+        keys = JWKSCache("http://accounts.test/jwks", transport=httpx.MockTransport(answer))
+        assert all(keys.key(f"unknown-{index}") is None for index in range(50))
+        assert len(fetches) == 1
+
+    def test_without_any_key_there_is_no_answer(self):
+        keys = JWKSCache(
+            "http://accounts.test/jwks", transport=httpx.MockTransport(lambda _: httpx.Response(500))
+        )
+        with pytest.raises(KeysUnavailable):
+            keys.key("any")
+
+
+class TestCallsBetweenServices:
+    PATH = "/internal/v1/carts/1"
+
+    def snapshot(self) -> CartSnapshot:
+        return CartSnapshot(cart_id=uuid7(), user_id=uuid7(), version=3, lines=[])
+
+    def test_an_answer_comes_back_as_its_contract_and_the_request_id_goes_along(self, upstream):
+        snapshot = self.snapshot()
+        upstream("svc-cart", "GET", self.PATH, lambda _: snapshot)
+        context.begin(request_id="request-0001")
+        assert ServiceClient("svc-cart").get(self.PATH, type=CartSnapshot) == snapshot
+        headers = upstream.calls[0].headers
+        assert headers["X-Request-Id"] == "request-0001"
+        assert headers["traceparent"] == context.traceparent()
+        assert headers["Authorization"].startswith("Bearer ")
+
+    def test_a_refusal_carries_the_problem_of_the_callee(self, upstream):
+        upstream("svc-cart", "GET", self.PATH, lambda _: (409, {"code": "out_of_stock", "lines": [1]}))
+        with pytest.raises(UpstreamProblem) as caught:
+            ServiceClient("svc-cart").get(self.PATH, type=CartSnapshot)
+        assert (caught.value.upstream_status, caught.value.upstream_code) == (409, "out_of_stock")
+        assert caught.value.problem["lines"] == [1]
+
+    def test_a_read_is_repeated_and_an_unsafe_post_is_not(self, upstream):
+        def fail(_: httpx.Request) -> httpx.Response:
+            raise httpx.ReadTimeout("slow")
+
+        upstream("svc-cart", "GET", self.PATH, fail)
+        upstream("svc-cart", "POST", self.PATH, fail)
+        for call in (ServiceClient("svc-cart").get, ServiceClient("svc-cart").post):
+            with pytest.raises(ServiceUnavailable):
+                call(self.PATH)
+        assert len(upstream.calls_of("GET", self.PATH)) == 3
+        assert len(upstream.calls_of("POST", self.PATH)) == 1
+
+    def test_a_post_known_to_be_harmless_is_repeated_until_it_succeeds(self, upstream):
+        answers = [(201, {}), (503, {}), (503, {})]
+        upstream("svc-cart", "POST", self.PATH, lambda _: answers.pop())
+        ServiceClient("svc-cart").post(self.PATH, json={}, idempotent=True)
+        assert len(upstream.calls) == 3
+
+    def test_no_call_outlives_the_deadline(self, upstream):
+        context.begin(deadline=time.time() - 1)
+        with pytest.raises(ServiceUnavailable) as caught:
+            ServiceClient("svc-cart").get(self.PATH)
+        context.begin()
+        assert caught.value.sent is False
+        assert upstream.calls == []
+
+    def test_a_callee_that_keeps_failing_is_left_alone(self, upstream):
+        upstream("svc-cart", "POST", self.PATH, lambda _: (500, {}))
+        for _ in range(10):
+            with pytest.raises(ServiceUnavailable):
+                ServiceClient("svc-cart").post(self.PATH)
+        with pytest.raises(ServiceUnavailable) as caught:
+            ServiceClient("svc-cart").post(self.PATH)
+        assert caught.value.sent is False
+        assert len(upstream.calls) == 10
+
+    def test_an_answer_that_breaks_the_contract_is_no_answer(self, upstream):
+        upstream("svc-cart", "GET", self.PATH, lambda _: (200, {"lines": 5}))
+        with pytest.raises(ServiceUnavailable):
+            ServiceClient("svc-cart").get(self.PATH, type=CartSnapshot)
+
+
+class TestCache:
+    def test_a_value_is_built_once_until_it_is_invalidated(self):
+        key = f"test-{uuid7()}"
+        built = []
+
+        def build() -> dict[str, int]:
+            built.append(1)
+            return {"n": len(built)}
+
+        assert [cache.cached(key, 60, build) for _ in range(3)] == [{"n": 1}] * 3
+        cache.invalidate(key)
+        assert cache.cached(key, 60, build) == {"n": 2}
+
+    def test_without_redis_values_are_built(self, monkeypatch):
+        import redis
+
+        nowhere = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.1)
+        monkeypatch.setattr("shared_lib.cache.aside.redis_client", lambda: nowhere)
+        assert cache.cached("any", 60, lambda: 5) == 5
+        cache.invalidate("any")
+
+
+class TestSettings:
+    def start(self, **changes: str | None) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
+        for name, value in changes.items():
+            if value is None:
+                environment.pop(name, None)
+        code = "import django; django.setup()"
+        environment["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+        environment["PYTHONPATH"] = os.pathsep.join([".", "tests", "src"])
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"DATABASE_URL": None}, 'Environment variable "DATABASE_URL" not set.'),
+            (
+                {"DATABASE_URL": "mysql://a/b"},
+                'Environment variable "DATABASE_URL" must be a postgresql:// URL.',
+            ),
+            ({"SECRET_KEY": " "}, 'Environment variable "SECRET_KEY" is empty'),
+            ({"ENVIRONMENT": "staging"}, "ENVIRONMENT is 'staging'; it must be one of dev, prod, test."),
+            ({"EMBEDDED_BEAT": "perhaps"}, 'Environment variable "EMBEDDED_BEAT" is not a valid bool.'),
+            (
+                {"SERVICE_PRIVATE_KEY_FILE": "/nowhere"},
+                'Environment variable "SERVICE_PRIVATE_KEY_FILE" names /nowhere',
+            ),
+            ({"SVC_CART_URL": "cart:80"}, 'Environment variable "SVC_CART_URL" is not an absolute URL.'),
+            ({"ENVIRONMENT": "prod", "SECRET_KEY": "short"}, "SECRET_KEY must have at least 50 characters"),
+            ({"ENVIRONMENT": "prod"}, "PUBLIC_BASE_URL must start with https://"),
+        ],
+    )
+    def test_what_is_wrong_is_said_in_one_sentence(self, changes, sentence):
+        result = self.start(**changes)
+        assert result.returncode != 0
+        assert sentence in result.stderr.splitlines()[-1]
+
+    def test_a_good_environment_starts(self):
+        assert self.start().returncode == 0
+
+
+@pytest.mark.django_db
+def test_deleted_rows_are_hidden_and_kept():
+    from sample.models import Draft
+
+    draft = Draft.objects.create(text="a")
+    draft.soft_delete()
+    first = draft.deleted_at
+    draft.soft_delete()
+    assert draft.deleted_at == first
+    assert Draft.objects.count() == 0
+    assert Draft.all_objects.count() == 1
+    assert Draft.all_objects.soft_delete() == 0
