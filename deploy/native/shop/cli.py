@@ -176,8 +176,14 @@ def test(layout: Layout, arguments: argparse.Namespace) -> int:
     return run_tests(layout, arguments.service)
 
 
+def lint(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.lint import run_lint
+
+    return run_lint(layout)
+
+
 VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
-    verb.__name__: verb for verb in (up, down, clean, ps, restart, logs, shell, seed, test)
+    verb.__name__: verb for verb in (up, down, clean, ps, restart, logs, shell, seed, test, lint)
 }
 
 

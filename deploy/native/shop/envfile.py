@@ -74,7 +74,9 @@ def _level(value: str) -> str | None:
 
 
 def _ip(value: str) -> str | None:
-    return None if re.fullmatch(r"[0-9.]+|\[[0-9a-fA-F:]+\]", value) else "an IP address (0.0.0.0 for every one)"
+    return (
+        None if re.fullmatch(r"[0-9.]+|\[[0-9a-fA-F:]+\]", value) else "an IP address (0.0.0.0 for every one)"
+    )
 
 
 def _url(value: str) -> str | None:
@@ -98,7 +100,7 @@ def known_keys(services: Iterable[str]) -> dict[str, Key]:
     """Every name that `.env` may hold, in the order in which it is written."""
 
     def secret() -> str:
-        return secrets.token_urlsafe(24)
+        return secrets.token_urlsafe(40)
 
     keys = {
         "GATEWAY_PORT": Key(lambda: "8080", _port, "Where the shop answers"),

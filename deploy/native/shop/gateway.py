@@ -40,7 +40,8 @@ def environment(layout: Layout, env: dict[str, str], services: list[str]) -> dic
         "MAIL_WEB_URL": f"http://127.0.0.1:{env['MAIL_WEB_PORT']}",
         "SANDBOX_URL": f"http://127.0.0.1:{env['SANDBOX_PORT']}",
         **{
-            f"{prefix(service)}_URL": f"http://127.0.0.1:{env[f'{prefix(service)}_PORT']}" for service in services
+            f"{prefix(service)}_URL": f"http://127.0.0.1:{env[f'{prefix(service)}_PORT']}"
+            for service in services
         },
         **{name: value for name, value in env.items() if name.startswith(LIMITS)},
     }

@@ -21,6 +21,11 @@ def jobs_host(service: str) -> str:
     return f"jobs-{service}"
 
 
+def test_host(kind: str, tenant: str) -> str:
+    """The virtual host of one suite of tests, `kind` being "events" or "jobs"."""
+    return f"test-{kind}-{tenant}"
+
+
 def url(service: str, env: dict[str, str], host: str) -> str:
     return f"amqp://{service}:{env[f'{prefix(service)}_RABBITMQ_PASSWORD']}@127.0.0.1:{env['RABBITMQ_PORT']}/{host}"
 
@@ -37,26 +42,32 @@ def _user(name: str, password: str, tags: list[str]) -> dict[str, object]:
     }
 
 
-def definitions(env: dict[str, str], services: list[str], *, testing: bool) -> dict[str, object]:
+def definitions(env: dict[str, str], tenants: list[str], *, testing: bool) -> dict[str, object]:
     """Users, virtual hosts and rights, as the broker imports them at its start.
 
-    In `events` a service may declare the whole topology, since whichever side starts first does, but read only from its own
-    queues (and from the exchanges, which binding a queue needs).
+    In `events` a service may declare the whole topology, since whichever side starts first does, but read only from its
+    own queues (and from the exchanges, which binding a queue needs). `testing` adds two virtual hosts for each tenant's own
+    tests, so that what these leave in queues never reaches a running service.
     """
-    hosts = [EVENTS, *map(jobs_host, services)]
-    rights = [
-        {"user": "runner", "vhost": host, "configure": ".*", "write": ".*", "read": ".*"} for host in hosts
-    ]
-    for service in services:
-        read = ".*" if testing else rf"^(shop\..*|{re.escape(service)}\..*)$"
-        rights.append({"user": service, "vhost": EVENTS, "configure": ".*", "write": ".*", "read": read})
-        rights.append(
-            {"user": service, "vhost": jobs_host(service), "configure": ".*", "write": ".*", "read": ".*"}
-        )
+    hosts = [EVENTS, *map(jobs_host, tenants)]
+    rights = []
+
+    def allow(user: str, host: str, read: str = ".*") -> None:
+        rights.append({"user": user, "vhost": host, "configure": ".*", "write": ".*", "read": read})
+
+    for tenant in tenants:
+        allow(tenant, EVENTS, rf"^(shop\..*|{re.escape(tenant)}\..*)$")
+        allow(tenant, jobs_host(tenant))
+        if testing:
+            for host in (test_host(EVENTS, tenant), test_host("jobs", tenant)):
+                hosts.append(host)
+                allow(tenant, host)
+    for host in hosts:
+        allow("runner", host)
     return {
         "users": [
             _user("runner", env["RABBITMQ_PASSWORD"], ["administrator"]),
-            *(_user(service, env[f"{prefix(service)}_RABBITMQ_PASSWORD"], []) for service in services),
+            *(_user(tenant, env[f"{prefix(tenant)}_RABBITMQ_PASSWORD"], []) for tenant in tenants),
         ],
         "vhosts": [{"name": host} for host in hosts],
         "permissions": rights,
@@ -90,6 +101,25 @@ def configure(layout: Layout, env: dict[str, str], services: list[str], *, testi
         )
         + "\n",
     )
+
+
+def consumed(env: dict[str, str], host: str, queues: list[str]) -> set[str]:
+    """Those of the queues that somebody reads from. Raises OSError while the broker does not answer."""
+    import amqp
+
+    found = set()
+    address = f"127.0.0.1:{env['RABBITMQ_PORT']}"
+    with amqp.Connection(
+        host=address, userid="runner", password=env["RABBITMQ_PASSWORD"], virtual_host=host
+    ) as connection:
+        for queue in queues:
+            try:
+                # A failed question closes its channel, so each has one of its own.
+                if connection.channel().queue_declare(queue, passive=True).consumer_count:
+                    found.add(queue)
+            except amqp.NotFound:
+                continue
+    return found
 
 
 def _environment(layout: Layout, env: dict[str, str]) -> dict[str, str]:

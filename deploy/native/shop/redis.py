@@ -13,6 +13,8 @@ SHARED_KEYS = {
     "svc-catalog": ("gateway:*",),
     "svc-orders": ("live:*",),
     "svc-notifications": ("live:*",),
+    # In test stacks only: its tests stand for every service.
+    "shared-lib": ("*",),
 }
 
 
@@ -53,7 +55,7 @@ def configure(layout: Layout, env: dict[str, str], services: list[str], *, durab
                 "protected-mode yes",
                 "daemonize no",
                 'logfile ""',
-                "databases 1",
+                "databases 2",
                 f'dir "{layout.data}/redis"',
                 f'aclfile "{layout.run}/redis.acl"',
                 'save ""',

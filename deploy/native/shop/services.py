@@ -74,8 +74,7 @@ def _own(layout: Layout, env: dict[str, str], service: str) -> dict[str, str]:
                 "SANDBOX_URL": f"http://127.0.0.1:{env['SANDBOX_PORT']}",
                 "SANDBOX_API_KEY": env["SANDBOX_API_KEY"],
                 "SANDBOX_WEBHOOK_SECRET": env["SANDBOX_WEBHOOK_SECRET"],
-                "PAYMENT_RETURN_URLS": env["STOREFRONT_URL"],
-            }
+                }
     return {}
 
 
@@ -92,12 +91,23 @@ def programs(layout: Layout, env: dict[str, str], service: str, services: list[s
             phase="services",
             cwd=layout.root / service,
             argv=[str(layout.python), "-m", "shared_lib.server", process],
-            env={**common, **extra[process]},
+            env={**common, "DATABASE_APPLICATION_NAME": f"{service}-{process}", **extra[process]},
             waits=stores if process == "web" else (*stores, broker),
             listens=(int(port),) if process == "web" else (),
         )
         for process in PROCESSES
     ]
+
+
+def queues(services: list[str]) -> dict[str, list[str]]:
+    """Which queues somebody must read from once everything is ready, by virtual host."""
+    from shared_lib.contracts.subscriptions import SUBSCRIPTIONS
+
+    events = [f"{service}.events" for service in services if SUBSCRIPTIONS.get(service)]
+    return {
+        rabbitmq.EVENTS: events,
+        **{rabbitmq.jobs_host(service): [f"{service}.jobs"] for service in services},
+    }
 
 
 def sandbox(layout: Layout, env: dict[str, str]) -> Program:

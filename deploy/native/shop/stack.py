@@ -28,18 +28,27 @@ PHASES = ("edge", "services", "stores", "names")
 class Stack:
     """The running or future stack in one state folder.
 
-    `testing` makes it a throwaway one: nothing is synced to disk, the services' roles may make databases, and it ends with
-    the process that started it.
+    `testing` makes it a throwaway one: nothing is synced to disk, the services' roles may make databases, shared-lib has a
+    database and virtual hosts too, and it ends with the process that started it. `stores_only` leaves the services and the
+    gateway out.
     """
 
     def __init__(
-        self, layout: Layout, env: dict[str, str], progress: Progress, *, testing: bool = False
+        self,
+        layout: Layout,
+        env: dict[str, str],
+        progress: Progress,
+        *,
+        testing: bool = False,
+        stores_only: bool = False,
     ) -> None:
         self.layout = layout
         self.env = env
         self.testing = testing
+        self.stores_only = stores_only
         self.progress = progress
         self.services = services.discover(layout.root)
+        self.tenants = tenants(layout.root, testing=testing)
         self.changed: set[str] = set()
         self.started: set[str] = set()
         self._calls = threading.Lock()
@@ -52,6 +61,8 @@ class Stack:
         found = [*rabbitmq.programs(layout, env), postgres.program(layout, env), redis.program(layout, env)]
         if (layout.root / "deploy" / "mail" / "__main__.py").exists():
             found.append(services.mail(layout, env))
+        if self.stores_only:
+            return found
         if (layout.root / "svc-payments" / "sandbox").exists():
             found.append(services.sandbox(layout, env))
         for service in self.services:
@@ -74,13 +85,11 @@ class Stack:
             self._sweep()
             self._check_ports()
             check_space(layout.state, postgres.data_folder(layout))
-        ensure_keys(layout, self.services)
-        redis.configure(layout, env, self.services, durable=not self.testing)
-        rabbitmq.configure(layout, env, self.services, testing=self.testing)
-        if gateway.present(layout):
-            gateway_changed = gateway.configure(layout, env, self.services)
-        else:
-            gateway_changed = False
+        ensure_keys(layout, self.tenants)
+        redis.configure(layout, env, self.tenants, durable=not self.testing)
+        rabbitmq.configure(layout, env, self.tenants, testing=self.testing)
+        has_gateway = gateway.present(layout) and not self.stores_only
+        gateway_changed = has_gateway and gateway.configure(layout, env, self.services)
         self.changed = supervisor.configure(layout, env, self.programs())
         if running is None:
             supervisor.start(layout, env, die_with_me=self.testing)
@@ -178,12 +187,12 @@ class Stack:
             repr([(name, value) for name, value in self.env.items() if "DATABASE" in name]).encode()
         ).hexdigest()
         stamp = self.layout.stamps / "roles"
-        ids = postgres.database_ids(self.env, self.services)
-        if stamp.exists() and stamp.read_text() == wanted + repr(ids) and len(ids) == len(self.services):
+        ids = postgres.database_ids(self.env, self.tenants)
+        if stamp.exists() and stamp.read_text() == wanted + repr(ids) and len(ids) == len(self.tenants):
             return
         self.progress.say("databases and roles")
-        postgres.ensure_databases(self.env, self.services, testing=self.testing)
-        stamp.write_text(wanted + repr(postgres.database_ids(self.env, self.services)))
+        postgres.ensure_databases(self.env, self.tenants, testing=self.testing)
+        stamp.write_text(wanted + repr(postgres.database_ids(self.env, self.tenants)))
 
     def prepare(self, service: str, identity: str) -> None:
         """Migrate, and fill with the seed once, unless that was done for these migrations and this database."""
@@ -253,7 +262,18 @@ class Stack:
             self.wait("http", f"{prefix(service)}_PORT", f"{service}-web", "/readyz")
         if gateway.present(self.layout):
             self.wait("http", "GATEWAY_PORT", "gateway", "/readyz")
+        self._wait_consumers()
         self._wait_running()
+
+    def _wait_consumers(self) -> None:
+        """Return when every service reads its events and its jobs."""
+        deadline = time.monotonic() + PATIENCE
+        for host, queues in services.queues(self.services).items():
+            while missing := set(queues) - rabbitmq.consumed(self.env, host, queues):
+                if time.monotonic() > deadline:
+                    kind = "events" if host == rabbitmq.EVENTS else "worker"
+                    self._give_up(f"{min(missing).rpartition('.')[0]}-{kind}")
+                time.sleep(0.1)
 
     def _wait_running(self) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -275,6 +295,11 @@ class Stack:
         self.serve()
 
 
+def tenants(root: Path, *, testing: bool = False) -> list[str]:
+    """Who has a database, a user at each store and a key pair: the services, and for tests shared-lib."""
+    return [*services.discover(root), *(["shared-lib"] if testing else [])]
+
+
 def find(layout: Layout, progress: Progress) -> Stack | None:
     """The stack whose settings exist; None before the first start."""
     env = load(layout.env_file, services.discover(layout.root))
@@ -288,13 +313,20 @@ def find(layout: Layout, progress: Progress) -> Stack | None:
     return Stack(layout, env, progress)
 
 
-def create(layout: Layout, progress: Progress, given: dict[str, str], *, testing: bool = False) -> Stack:
+def create(
+    layout: Layout,
+    progress: Progress,
+    given: dict[str, str],
+    *,
+    testing: bool = False,
+    stores_only: bool = False,
+) -> Stack:
     """The stack, with its folders, settings and secrets made if they are not there yet.
 
     Raises Problem for a gateway port in use before anything is written, so that the next try may name another.
     """
     layout.make_folders()
-    found = services.discover(layout.root)
+    found = tenants(layout.root, testing=testing)
     old = load(layout.env_file, found)
     running = supervisor.pid(layout)
     port = given.get("GATEWAY_PORT") or (old or {}).get("GATEWAY_PORT", "8080")
@@ -308,7 +340,8 @@ def create(layout: Layout, progress: Progress, given: dict[str, str], *, testing
             raise Problem(
                 f"Port {port} is in use by {other}: stop it, or run `make up GATEWAY_PORT={int(port) + 1}`."
             )
-    return Stack(layout, complete(layout.env_file, found, given), progress, testing=testing)
+    env = complete(layout.env_file, found, given)
+    return Stack(layout, env, progress, testing=testing, stores_only=stores_only)
 
 
 def down(layout: Layout, env: dict[str, str] | None) -> bool:
