@@ -1,0 +1,61 @@
+"""Where pictures are kept: a folder that the gateway serves, or a bucket."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from uuid import uuid4
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage
+
+
+class AtomicFileSystemStorage(FileSystemStorage):
+    """A file appears under its name complete, with its final permissions, or not at all.
+
+    Names are made from the content's owner and never reused for other content, so writing one again replaces it by the
+    same picture.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_overwrite": True, **options})
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        folder, base = os.path.split(name)
+        partial = os.path.join(folder, f".{base}.{uuid4().hex}")
+        try:
+            super()._save(partial, content)
+            os.replace(self.path(partial), self.path(name))
+        except BaseException:
+            self.delete(partial)
+            raise
+        return name.replace("\\", "/")
+
+
+def media_settings(env: Any, *, public_base_url: str) -> dict[str, Any]:
+    """STORAGES and what belongs to it. `MEDIA_STORAGE` is `filesystem` (default, needs MEDIA_ROOT) or `s3`.
+
+    For `s3`: MEDIA_S3_BUCKET and MEDIA_URL (where clients read the bucket) are needed, MEDIA_S3_ENDPOINT_URL and
+    MEDIA_S3_REGION may be given; credentials come from boto3's own chain. Raises `ImproperlyConfigured`.
+    """
+    kind = env.str("MEDIA_STORAGE", "filesystem")
+    shared: dict[str, Any] = {"FILE_UPLOAD_PERMISSIONS": 0o644, "FILE_UPLOAD_DIRECTORY_PERMISSIONS": 0o755}
+    if kind == "filesystem":
+        backend: dict[str, Any] = {"BACKEND": "catalog.storage.AtomicFileSystemStorage"}
+        shared["MEDIA_ROOT"] = env.str("MEDIA_ROOT")
+        shared["MEDIA_URL"] = env.url("MEDIA_URL", f"{public_base_url}/media") + "/"
+    elif kind == "s3":
+        options = {
+            "bucket_name": env.str("MEDIA_S3_BUCKET"),
+            "endpoint_url": env.str("MEDIA_S3_ENDPOINT_URL", None),
+            "region_name": env.str("MEDIA_S3_REGION", None),
+            "querystring_auth": False,
+            "object_parameters": {"CacheControl": "public, max-age=31536000, immutable"},
+        }
+        backend = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+        shared["MEDIA_URL"] = env.url("MEDIA_URL") + "/"
+    else:
+        raise ImproperlyConfigured(f"MEDIA_STORAGE is {kind!r}; it must be filesystem or s3.")
+    static = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    return {**shared, "STORAGES": {"default": backend, "staticfiles": static}}
