@@ -1,0 +1,71 @@
+"""Fixtures of the tests that cross services. They run against a whole stack that is already up.
+
+`make test` starts one for them and says in the environment where it is: SHOP_BASE_URL, SHOP_ENV_FILE, SHOP_STATE_DIR,
+DEMO_PASSWORD.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from storefront import Storefront
+
+_addresses = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def base_url() -> str:
+    return os.environ["SHOP_BASE_URL"]
+
+
+@pytest.fixture(scope="session")
+def stack_env() -> dict[str, str]:
+    """The stack's `.env`: ports and secrets by name."""
+    lines = Path(os.environ["SHOP_ENV_FILE"]).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+@pytest.fixture
+def storefront(base_url: str) -> Iterator[Callable[[], Storefront]]:
+    """`storefront()`: a new client with an address of its own, so that tests do not share limits."""
+    opened: list[Storefront] = []
+
+    def make() -> Storefront:
+        number = next(_addresses)
+        opened.append(Storefront(base_url, address=f"198.18.{os.getpid() % 256}.{number % 256}"))
+        return opened[-1]
+
+    yield make
+    for client in opened:
+        client.http.close()
+
+
+@pytest.fixture
+def shop(storefront: Callable[[], Storefront]) -> Storefront:
+    """A guest."""
+    return storefront()
+
+
+@pytest.fixture
+def buyer(shop: Storefront) -> Storefront:
+    """A new account, signed in."""
+    shop.register()
+    return shop
+
+
+@pytest.fixture
+def seller(storefront: Callable[[], Storefront]) -> Storefront:
+    client = storefront()
+    client.login("seller@example.com", os.environ["DEMO_PASSWORD"])
+    return client
+
+
+@pytest.fixture
+def admin(storefront: Callable[[], Storefront]) -> Storefront:
+    client = storefront()
+    client.login("admin@example.com", os.environ["DEMO_PASSWORD"])
+    return client
