@@ -1,0 +1,54 @@
+"""What svc-cart does with the events of others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from uuid import UUID
+
+from cart import services
+from shared_lib.contracts.events import (
+    OrderConfirmed,
+    ProductArchived,
+    ProductPublished,
+    ProductState,
+    ProductUpdated,
+    StockChanged,
+    UserErased,
+)
+from shared_lib.events import EventHandlers, replayable
+
+
+@replayable
+def on_product(event: ProductState) -> None:
+    services.store_product(product=event)
+
+
+@replayable
+def on_product_archived(event: ProductArchived) -> None:
+    services.archive_product(product_id=event.product_id, version=event.version)
+
+
+@replayable
+def on_stock_changed(event: StockChanged) -> None:
+    services.store_stock(variant_id=event.variant_id, available=event.available, version=event.version)
+
+
+def on_order_confirmed(event: OrderConfirmed) -> None:
+    quantities: Counter[UUID] = Counter()
+    for line in event.lines:
+        quantities[line.variant_id] += line.quantity
+    services.subtract_ordered(cart_id=event.cart_id, user_id=event.user_id, quantities=quantities)
+
+
+def on_user_erased(event: UserErased) -> None:
+    services.erase_user(user_id=event.user_id)
+
+
+EVENT_HANDLERS: EventHandlers = {
+    ProductPublished: on_product,
+    ProductUpdated: on_product,
+    ProductArchived: on_product_archived,
+    StockChanged: on_stock_changed,
+    OrderConfirmed: on_order_confirmed,
+    UserErased: on_user_erased,
+}

@@ -1,0 +1,209 @@
+"""Every read of svc-cart, scoped to who asks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
+
+from cart.models import Stock, Variant, WishlistItem
+from shared_lib.contracts.internal.cart import CartSnapshot, CartSnapshotLine
+from shared_lib.money import Money
+
+NO_CART = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose cart is meant: that of a user, or of a guest by the hash of the cart token. A guest may have neither."""
+
+    user_id: UUID | None = None
+    token_hash: bytes | None = None
+
+    @classmethod
+    def user(cls, user_id: UUID) -> Owner:
+        return cls(user_id=user_id)
+
+    @classmethod
+    def guest(cls, token: str) -> Owner:
+        """Any text will do: one that was never given out names no cart."""
+        return cls(token_hash=hash_token(token)) if token else cls()
+
+    @property
+    def key(self) -> dict[str, Any] | None:
+        """The look-up of the cart's row; None for a guest without a token."""
+        if self.user_id is not None:
+            return {"user_id": self.user_id}
+        if self.token_hash is not None:
+            return {"token_hash": self.token_hash}
+        return None
+
+
+def hash_token(token: str) -> bytes:
+    """SHA-256 of a cart token, 32 bytes. A token has 256 random bits, so that a plain hash is enough."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+class ShownProduct(msgspec.Struct, frozen=True):
+    id: UUID
+    slug: str
+    name: str
+    thumbnail: str | None
+
+
+class ShownLine(msgspec.Struct, frozen=True):
+    """`available`: units that can be bought at this moment, 0 for what is not sold any more."""
+
+    id: UUID
+    variant_id: UUID
+    product: ShownProduct
+    quantity: int
+    unit_price: Money
+    line_total: Money
+    available: int
+
+
+class ShownCart(msgspec.Struct, frozen=True):
+    """A cart as the public contract shows it. `id` is null and `version` 0 as long as there is none."""
+
+    id: UUID | None
+    version: int
+    lines: list[ShownLine]
+    subtotal: Money
+    discount: Money
+    total: Money
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What the read model knows of a variant: whether it is sold, and how many can be bought."""
+
+    variant_id: UUID
+    is_sold: bool
+    available: int
+
+
+_SHOW = """
+SELECT c.id, c.version, l.id, l.variant_id, l.quantity, v.price_amount, v.currency,
+       p.id, p.slug, p.name, p.thumbnail, v.sold AND NOT p.archived, s.available
+FROM cart_cart c
+LEFT JOIN cart_cartline l ON l.cart_id = c.id
+LEFT JOIN cart_variant v ON v.id = l.variant_id
+LEFT JOIN cart_product p ON p.id = v.product_id
+LEFT JOIN cart_stock s ON s.variant_id = l.variant_id
+WHERE %s
+ORDER BY l.id
+"""
+
+_SHOW_BY = {
+    "user_id": _SHOW.replace("WHERE %s", "WHERE c.user_id = %s"),
+    "token_hash": _SHOW.replace("WHERE %s", "WHERE c.token_hash = %s"),
+}
+
+
+def show_cart(*, owner: Owner) -> ShownCart:
+    """The cart of `owner` with prices and availability of the read model, in one query; an empty one if there is none."""
+    rows: list[Any] = []
+    for column, value in (owner.key or {}).items():
+        with connection.cursor() as cursor:
+            cursor.execute(_SHOW_BY[column], [value])
+            rows = cursor.fetchall()
+    lines = [_shown_line(*row[2:]) for row in rows if row[2] is not None]
+    nothing = Money.zero(settings.SHOP_CURRENCY)
+    subtotal = sum((line.line_total for line in lines), start=nothing)
+    return ShownCart(
+        id=rows[0][0] if rows else None,
+        version=rows[0][1] if rows else 0,
+        lines=lines,
+        subtotal=subtotal,
+        discount=nothing,
+        total=subtotal,
+    )
+
+
+def _shown_line(
+    line_id: UUID,
+    variant_id: UUID,
+    quantity: int,
+    price: int,
+    currency: str,
+    product_id: UUID,
+    slug: str,
+    name: str,
+    thumbnail: str,
+    is_sold: bool,
+    in_stock: int | None,
+) -> ShownLine:
+    return ShownLine(
+        id=line_id,
+        variant_id=variant_id,
+        product=ShownProduct(product_id, slug, name, absolute_url(thumbnail)),
+        quantity=quantity,
+        unit_price=Money(price, currency),
+        line_total=Money(price * quantity, currency),
+        available=_available(is_sold, in_stock),
+    )
+
+
+def _available(is_sold: bool, in_stock: int | None) -> int:
+    return max(in_stock or 0, 0) if is_sold else 0
+
+
+def absolute_url(thumbnail: str) -> str | None:
+    """Pictures live below PUBLIC_BASE_URL unless the catalog gave a whole URL. None for no picture."""
+    if thumbnail.startswith("/"):
+        return f"{settings.PUBLIC_BASE_URL}{thumbnail}"
+    return thumbnail or None
+
+
+def cart_snapshot(*, user_id: UUID) -> CartSnapshot:
+    """The user's cart as svc-orders needs it, in one query. Without a cart: the nil UUID, version 0, no lines."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.id, c.version, l.id, l.variant_id, l.quantity FROM cart_cart c"
+            " LEFT JOIN cart_cartline l ON l.cart_id = c.id WHERE c.user_id = %s ORDER BY l.id",
+            [user_id],
+        )
+        rows = cursor.fetchall()
+    return CartSnapshot(
+        cart_id=rows[0][0] if rows else NO_CART,
+        user_id=user_id,
+        version=rows[0][1] if rows else 0,
+        lines=[
+            CartSnapshotLine(line_id=line_id, variant_id=variant_id, quantity=quantity)
+            for _, _, line_id, variant_id, quantity in rows
+            if line_id is not None
+        ],
+    )
+
+
+def find_offers(*, variant_ids: Iterable[UUID]) -> dict[UUID, Offer]:
+    """The offers of the variants whose product, price and stock are all known here; the others are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT v.id, v.sold AND NOT p.archived, s.available FROM cart_variant v"
+            " JOIN cart_product p ON p.id = v.product_id JOIN cart_stock s ON s.variant_id = v.id"
+            " WHERE v.id = ANY(%s)",
+            [list(variant_ids)],
+        )
+        return {
+            variant_id: Offer(variant_id, is_sold, _available(is_sold, in_stock))
+            for variant_id, is_sold, in_stock in cursor.fetchall()
+        }
+
+
+def wishlist(*, user_id: UUID) -> QuerySet[WishlistItem]:
+    """The user's wish list with everything that is shown of it, in one query."""
+    return WishlistItem.objects.filter(user_id=user_id).select_related("variant__product", "variant__stock")
+
+
+def units_available(variant: Variant) -> int:
+    """`available` of a variant that was selected with its product and stock."""
+    stock: Stock | None = getattr(variant, "stock", None)
+    return _available(variant.sold and not variant.product.archived, stock.available if stock else None)

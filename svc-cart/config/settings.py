@@ -1,0 +1,7 @@
+from marshmallow.validate import Range
+
+from shared_lib.settings import env, service_settings
+
+globals().update(service_settings("svc-cart", apps=["cart"]))
+
+CART_GUEST_DAYS = env.int("CART_GUEST_DAYS", 30, validate=Range(min=1))
