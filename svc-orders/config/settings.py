@@ -1,0 +1,15 @@
+from marshmallow.validate import Range
+
+from shared_lib.settings import env, service_settings
+
+globals().update(service_settings("svc-orders", apps=["orders"]))
+
+# An order that is not paid within this time cancels itself.
+ORDER_PAYMENT_WINDOW_SECONDS = env.int("ORDER_PAYMENT_WINDOW_SECONDS", 1800, validate=Range(min=1))
+# What a buyer gets at least when a payment that was processing fails late.
+ORDER_PAYMENT_RETRY_SECONDS = env.int("ORDER_PAYMENT_RETRY_SECONDS", 600, validate=Range(min=1))
+# For how long a checkout belongs to the request that runs it. Longer than REQUEST_TIMEOUT_SECONDS, so that only the
+# checkout of a process that died is ever taken over.
+CHECKOUT_LEASE_SECONDS = env.int("CHECKOUT_LEASE_SECONDS", 15, validate=Range(min=1))
+# After the lease has run out the buyer's retry may resume the checkout for so long; then the sweeper undoes it.
+CHECKOUT_RESUME_SECONDS = env.int("CHECKOUT_RESUME_SECONDS", 60, validate=Range(min=1))

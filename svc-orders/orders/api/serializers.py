@@ -1,0 +1,183 @@
+"""What comes in is checked here; the serializers of what goes out describe it for the API's documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from orders.models import FulfillmentStatus, OrderStatus, PaymentState, PaymentStatus
+from orders.services import CheckoutRequest
+from shared_lib.api.fields import CountryField, MoneyField
+from shared_lib.api.serializers import AddressSerializer, ProblemSerializer
+
+_PUBLIC_ORDER_STATUS = [choice for choice in OrderStatus.choices if choice[0] != OrderStatus.DRAFT]
+_PUBLIC_PAYMENT_STATE = [choice for choice in PaymentState.choices if choice[0] != PaymentState.CREATING]
+
+
+class QuoteRequestSerializer(serializers.Serializer[Any]):
+    """Where to and how. Exactly one of `shipping_address` and `address_id` (of the buyer's address book)."""
+
+    shipping_address = AddressSerializer(required=False)
+    address_id = serializers.UUIDField(required=False)
+    shipping_method = serializers.CharField(
+        max_length=40, help_text="A code of `GET /orders/shipping-methods`."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("shipping_address" in attrs) == ("address_id" in attrs):
+            raise serializers.ValidationError(
+                {"shipping_address": "Send either shipping_address or address_id."}, code="one_address"
+            )
+        return attrs
+
+    def to_request(self) -> CheckoutRequest:
+        """The validated data as the services take it."""
+        values = dict(self.validated_data)
+        address = values.pop("shipping_address", None)
+        address_id = values.pop("address_id", None)
+        return CheckoutRequest(
+            destination=address_id if address is None else AddressSerializer.to_address(address), **values
+        )
+
+
+class CheckoutSerializer(QuoteRequestSerializer):
+    """`cart_version` and `expected_total` are what the buyer looked at: if they are sent and differ, nothing is ordered."""
+
+    payment_provider = serializers.RegexField(
+        r"^[a-z][a-z0-9_-]{0,39}\Z",
+        required=False,
+        allow_null=True,
+        help_text="By default the shop's own choice.",
+    )
+    cart_version = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**53 - 1)
+    expected_total = MoneyField(required=False, allow_null=True)
+
+
+class NewPaymentSerializer(serializers.Serializer[Any]):
+    payment_provider = serializers.RegexField(r"^[a-z][a-z0-9_-]{0,39}\Z", required=False, allow_null=True)
+
+
+class ShipSerializer(serializers.Serializer[Any]):
+    carrier = serializers.CharField(max_length=80)
+    tracking_number = serializers.CharField(max_length=120)
+
+
+class CountryQuerySerializer(serializers.Serializer[Any]):
+    country = CountryField()
+
+
+class OrderFilterSerializer(serializers.Serializer[Any]):
+    """Filters of the staff's list."""
+
+    status = serializers.ChoiceField(_PUBLIC_ORDER_STATUS, required=False)
+    payment_status = serializers.ChoiceField(PaymentStatus.choices, required=False)
+    fulfillment_status = serializers.ChoiceField(FulfillmentStatus.choices, required=False)
+    number = serializers.CharField(required=False, max_length=20)
+    user_id = serializers.UUIDField(required=False)
+    created_from = serializers.DateTimeField(required=False, help_text="From this moment on.")
+    created_to = serializers.DateTimeField(required=False, help_text="Before this moment.")
+
+    def to_filters(self) -> dict[str, Any]:
+        """As look-ups of `Order`."""
+        names = {"created_from": "created_at__gte", "created_to": "created_at__lt"}
+        return {names.get(name, name): value for name, value in self.validated_data.items()}
+
+
+class ShippingMethodSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    name = serializers.CharField()
+    price = MoneyField()
+    min_days = serializers.IntegerField()
+    max_days = serializers.IntegerField()
+
+
+class ShippingMethodListSerializer(serializers.Serializer[Any]):
+    results = ShippingMethodSerializer(many=True)
+
+
+class LineSerializer(serializers.Serializer[Any]):
+    variant_id = serializers.UUIDField()
+    sku = serializers.CharField()
+    name = serializers.CharField()
+    quantity = serializers.IntegerField()
+    unit_price = MoneyField()
+    line_total = MoneyField()
+
+
+class TotalsSerializer(serializers.Serializer[Any]):
+    """`total = subtotal - discount + shipping + tax`; `tax_included` is inside the prices and adds nothing."""
+
+    subtotal = MoneyField()
+    discount = MoneyField()
+    shipping = MoneyField()
+    tax = MoneyField()
+    tax_included = MoneyField()
+    total = MoneyField()
+
+
+class QuoteSerializer(TotalsSerializer):
+    lines = LineSerializer(many=True)
+    cart_version = serializers.IntegerField(help_text="Can be sent with `POST /orders`.")
+
+
+class PaymentActionSerializer(serializers.Serializer[Any]):
+    type = serializers.ChoiceField(["redirect"])
+    url = serializers.URLField()
+
+
+class OrderPaymentSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(_PUBLIC_PAYMENT_STATE)
+    action = PaymentActionSerializer(allow_null=True)
+
+
+class HistorySerializer(serializers.Serializer[Any]):
+    status = serializers.ChoiceField(_PUBLIC_ORDER_STATUS)
+    at = serializers.DateTimeField()
+    reason = serializers.CharField(allow_null=True)
+
+
+class OrderSerializer(TotalsSerializer):
+    id = serializers.UUIDField()
+    number = serializers.CharField()
+    status = serializers.ChoiceField(_PUBLIC_ORDER_STATUS)
+    payment_status = serializers.ChoiceField(PaymentStatus.choices)
+    fulfillment_status = serializers.ChoiceField(FulfillmentStatus.choices)
+    lines = LineSerializer(many=True)
+    shipping_address = AddressSerializer()
+    payment = OrderPaymentSerializer(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    history = HistorySerializer(many=True)
+
+
+class PaymentSerializer(OrderPaymentSerializer):
+    order_id = serializers.UUIDField()
+    amount = MoneyField()
+    refunded = MoneyField()
+    provider = serializers.CharField()
+
+
+class ShortageSerializer(serializers.Serializer[Any]):
+    variant_id = serializers.UUIDField()
+    requested = serializers.IntegerField()
+    available = serializers.IntegerField()
+
+
+class CheckoutConflictSerializer(ProblemSerializer):
+    """409 of a checkout. Which members there are beside those of every problem depends on `code`.
+
+    `out_of_stock`: `lines`. `price_changed`: the six totals. `cart_changed`: `cart_version`. `payment_in_progress`:
+    `order_id`. `idempotency_in_progress` and `checkout_in_progress` have none.
+    """
+
+    lines = ShortageSerializer(many=True, required=False)
+    cart_version = serializers.IntegerField(required=False)
+    order_id = serializers.UUIDField(required=False)
+    subtotal = MoneyField(required=False)
+    discount = MoneyField(required=False)
+    shipping = MoneyField(required=False)
+    tax = MoneyField(required=False)
+    tax_included = MoneyField(required=False)
+    total = MoneyField(required=False)

@@ -1,0 +1,53 @@
+"""`manage.py seed_shipping_methods`: the shipping methods of the demo shop. Running it again changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from orders import services
+
+# country: (code, name, price in minor units, fewest and most days)
+METHODS = {
+    "GB": [
+        ("standard", "Royal Mail Tracked 48", 399, 2, 4),
+        ("express", "DPD Next Day", 899, 1, 1),
+        ("pickup", "InPost locker", 249, 2, 3),
+    ],
+    "DE": [
+        ("standard", "DHL Paket", 499, 2, 3),
+        ("express", "DHL Express", 1290, 1, 1),
+        ("pickup", "Hermes PaketShop", 389, 2, 4),
+    ],
+    "US": [
+        ("economy", "USPS Ground Advantage", 499, 3, 7),
+        ("standard", "UPS Ground", 799, 2, 5),
+        ("express", "FedEx 2Day", 1999, 1, 2),
+    ],
+    "CN": [
+        ("standard", "China Post", 199, 3, 6),
+        ("express", "SF Express", 399, 1, 2),
+    ],
+}
+
+
+class Command(BaseCommand):
+    help = "Creates the shipping methods to GB, DE, US and CN."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        created = 0
+        for country, methods in METHODS.items():
+            for code, name, price, min_days, max_days in methods:
+                created += services.add_shipping_method(
+                    country=country,
+                    code=code,
+                    name=name,
+                    price_amount=price,
+                    currency=settings.SHOP_CURRENCY,
+                    min_days=min_days,
+                    max_days=max_days,
+                )
+        total = sum(len(methods) for methods in METHODS.values())
+        self.stdout.write(f"{total} shipping methods to {len(METHODS)} countries, {created} of them new.")

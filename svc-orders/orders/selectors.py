@@ -1,0 +1,145 @@
+"""Every read of svc-orders, scoped to who asks, and the documents that the public contract shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Prefetch, Q
+
+from orders.models import (
+    Order,
+    OrderHistory,
+    OrderLine,
+    OrderPayment,
+    OrderQuerySet,
+    OrderStatus,
+    PaymentState,
+    ShippingMethod,
+)
+from orders.totals import Totals, money_document
+from shared_lib.auth.users import TokenUser
+from shared_lib.contracts.internal.catalog import ReservedLine
+from shared_lib.exceptions import NotFound
+
+_BOUGHT = (OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED)
+
+
+def shipping_methods(country: str) -> list[ShippingMethod]:
+    """What can be chosen for an address in `country`, the cheapest first; none when the shop does not ship there."""
+    return list(
+        ShippingMethod.objects.filter(country=country, is_active=True).order_by("price_amount", "code")
+    )
+
+
+def orders_of(user_id: UUID) -> OrderQuerySet:
+    """The user's own orders with all that a document needs, in four queries whatever their number."""
+    return _complete(Order.objects.placed().of(user_id))
+
+
+def all_orders(filters: Mapping[str, Any]) -> OrderQuerySet:
+    """All placed orders, for staff, newest first, by field look-ups of `Order`."""
+    return _complete(Order.objects.placed().filter(**filters).order_by("-created_at", "-id"))
+
+
+def get_order(order_id: UUID, *, user: TokenUser) -> Order:
+    """An order of the user's own, any order for staff, with all that a document needs. Raises `NotFound`."""
+    orders = Order.objects.placed() if user.is_staff else Order.objects.placed().of(user.id)
+    order = _complete(orders).filter(pk=order_id).first()
+    if order is None:
+        raise NotFound("There is no such order.")
+    return order
+
+
+def earlier_orders_of_cart(cart_id: UUID, cart_version: int) -> list[Order]:
+    """Orders that stand in the way of a new one: unpaid ones of this cart, and those that bought this very version of it."""
+    in_the_way = Q(status=OrderStatus.AWAITING_PAYMENT) | Q(cart_version=cart_version, status__in=_BOUGHT)
+    return list(Order.objects.filter(in_the_way, cart_id=cart_id).only("id").order_by("id"))
+
+
+def order_document(
+    order: Order,
+    *,
+    payment: OrderPayment | None = None,
+    lines: Iterable[OrderLine] | None = None,
+    history: Iterable[OrderHistory] | None = None,
+) -> dict[str, Any]:
+    """The order as the public contract writes it. Parts that are not given are those of a query set of this module."""
+    currency = order.currency
+    payment = payment or order.payment
+    lines = order.lines.all() if lines is None else lines
+    history = order.history.all() if history is None else history
+    return {
+        "id": order.id,
+        "number": order.number,
+        "status": order.status,
+        "payment_status": order.payment_status,
+        "fulfillment_status": order.fulfillment_status,
+        "lines": [
+            _line_document(
+                line.variant_id, line.sku, line.name, line.quantity, line.unit_price_amount, currency
+            )
+            for line in lines
+        ],
+        "subtotal": money_document(order.subtotal_amount, currency),
+        "discount": money_document(order.discount_amount, currency),
+        "shipping": money_document(order.shipping_amount, currency),
+        "tax": money_document(order.tax_amount, currency),
+        "tax_included": money_document(order.tax_included_amount, currency),
+        "total": money_document(order.total_amount, currency),
+        "shipping_address": order.shipping_address,
+        "payment": _payment_document(payment),
+        "expires_at": _time(order.expires_at),
+        "created_at": _time(order.created_at),
+        "history": [
+            {"status": row.status, "at": _time(row.at), "reason": row.reason or None} for row in history
+        ],
+    }
+
+
+def quote_document(lines: Sequence[ReservedLine], totals: Totals, *, cart_version: int) -> dict[str, Any]:
+    """What `POST /orders` would make now; `cart_version` and `total` can be sent with it."""
+    return {
+        "lines": [
+            _line_document(
+                line.variant_id, line.sku, line.name, line.quantity, line.unit_price.amount, totals.currency
+            )
+            for line in lines
+        ],
+        **totals.document(),
+        "cart_version": cart_version,
+    }
+
+
+def _complete(orders: OrderQuerySet) -> OrderQuerySet:
+    return orders.select_related("payment").prefetch_related(
+        Prefetch("lines", OrderLine.objects.order_by("position")),
+        Prefetch("history", OrderHistory.objects.order_by("id")),
+    )
+
+
+def _line_document(
+    variant_id: UUID, sku: str, name: str, quantity: int, unit_price: int, currency: str
+) -> dict[str, Any]:
+    return {
+        "variant_id": variant_id,
+        "sku": sku,
+        "name": name,
+        "quantity": quantity,
+        "unit_price": money_document(unit_price, currency),
+        "line_total": money_document(unit_price * quantity, currency),
+    }
+
+
+def _payment_document(payment: OrderPayment | None) -> dict[str, Any] | None:
+    """A payment that svc-payments has not confirmed yet is none."""
+    if payment is None or payment.status == PaymentState.CREATING:
+        return None
+    return {"id": payment.id, "status": payment.status, "action": payment.action}
+
+
+def _time(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC, to the millisecond."""
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

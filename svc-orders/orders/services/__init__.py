@@ -1,0 +1,51 @@
+"""Every write of svc-orders.
+
+checkout      a new order, from the key to the 201; with offers (what it costs) and placing (its rows)
+undoing       what a failed or crashed checkout took is given back
+closing       cancelling: by the buyer, by staff, by the clock, by a newer order
+payments      what svc-payments says of a payment, new payments
+refunds       money that goes back
+fulfilment    shipping and delivery
+shipping      shipping methods
+transitions   the steps of an order's life that the others are made of
+"""
+
+from orders.services.checkout import Placed, place_order
+from orders.services.closing import cancel_expired_orders, cancel_order
+from orders.services.fulfilment import deliver_order, ship_order
+from orders.services.offers import CheckoutRequest, quote_order
+from orders.services.payments import (
+    note_dispute,
+    note_refund,
+    start_payment,
+    take_payment_canceled,
+    take_payment_failure,
+    take_payment_processing,
+    take_payment_success,
+)
+from orders.services.refunds import send_due_refunds, send_refund
+from orders.services.shipping import add_shipping_method
+from orders.services.undoing import forget_checkouts, settle_checkouts
+
+__all__ = [
+    "CheckoutRequest",
+    "Placed",
+    "add_shipping_method",
+    "cancel_expired_orders",
+    "cancel_order",
+    "deliver_order",
+    "forget_checkouts",
+    "note_dispute",
+    "note_refund",
+    "place_order",
+    "quote_order",
+    "send_due_refunds",
+    "send_refund",
+    "settle_checkouts",
+    "ship_order",
+    "start_payment",
+    "take_payment_canceled",
+    "take_payment_failure",
+    "take_payment_processing",
+    "take_payment_success",
+]

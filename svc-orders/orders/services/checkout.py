@@ -1,0 +1,311 @@
+"""A new order: the saga that takes what it needs from cart, catalog and payments, and either ends in an order or in nothing.
+
+    1  transaction   key, body hash, hidden draft, saga row                       `started`
+    2  calls         address book (with `address_id`), cart
+    3  update        cart and address are fixed in the saga row                   `reserving`
+    4  calls         earlier unpaid orders of the cart are replaced
+    5  call          catalog reserves every line or none, at its own prices
+    6  call          payments makes the payment whose id is in the saga row
+    7  transaction   number, totals, lines, `order.placed`, the answer            `done`
+
+No transaction is open during a call. A failure before 7 undoes what may have been taken. A process that dies leaves its row
+to the buyer's retry, which goes on after the lease, or to the sweeper, which undoes it after the deadline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import timezone
+
+from orders import clients, selectors
+from orders.exceptions import CartChanged, CheckoutInProgress, OutOfStock, PaymentInProgress
+from orders.models import (
+    RUNNING_STEPS,
+    CheckoutSaga,
+    CheckoutStep,
+    Order,
+    OrderStatus,
+    PaymentStatus,
+    ShippingMethod,
+)
+from orders.services.closing import replace_order
+from orders.services.offers import (
+    CheckoutRequest,
+    check_expected,
+    resolve_address,
+    shipping_method,
+    totals_of,
+    wanted_cart,
+)
+from orders.services.placing import Draft
+from orders.services.undoing import KEPT_FOR, give_up
+from orders.totals import Totals
+from shared_lib.api.encoders import dumps
+from shared_lib.api.idempotency import IdempotencyInProgress, IdempotencyKeyReused
+from shared_lib.contracts.address import Address
+from shared_lib.contracts.internal.cart import CartSnapshot
+from shared_lib.contracts.internal.catalog import Reservation
+from shared_lib.contracts.internal.payments import Payment, PaymentRequest
+from shared_lib.exceptions import InvalidValue, ServiceUnavailable
+from shared_lib.ids import uuid7
+from shared_lib.money import Money
+
+logger = structlog.get_logger(__name__)
+
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The 201: `answer` is its body, the same bytes each time it is given."""
+
+    answer: bytes
+    replayed: bool
+
+
+class _Lost(Exception):
+    """Another process has taken this checkout over; it goes on there."""
+
+
+def place_order(*, user_id: UUID, key: str, body_hash: bytes, request: CheckoutRequest) -> Placed:
+    """Makes an order of the user's cart; the same key and body again get the same order.
+
+    Raises `IdempotencyKeyReused`, `IdempotencyInProgress`, `CheckoutInProgress`, `InvalidValue`, `EmptyCart`,
+    `AddressNotServed`, `CartChanged`, `PriceChanged`, `OutOfStock`, `PaymentInProgress`, `ServiceUnavailable`. After all
+    but the first three of them the key is free, and what was taken has been or will be given back.
+    """
+    saga = _begin(user_id=user_id, key=key, body_hash=body_hash)
+    if saga.step == CheckoutStep.DONE:
+        return Placed(bytes(saga.answer or b""), replayed=True)
+    checkout = _Checkout(saga, request)
+    try:
+        return Placed(checkout.run(), replayed=False)
+    except _Lost:
+        raise IdempotencyInProgress from None
+    except Exception as error:
+        _fail(checkout, error)
+        raise
+
+
+def _begin(*, user_id: UUID, key: str, body_hash: bytes) -> CheckoutSaga:
+    """This request's own saga: a new one, or one that it takes over, or one that is done.
+
+    The unique constraints decide who is first; nothing is looked up before the insert.
+    """
+    for _ in range(_TRIES):
+        saga = CheckoutSaga(
+            order_id=uuid7(),
+            user_id=user_id,
+            key=key,
+            body_hash=body_hash,
+            payment_id=uuid7(),
+            **_lease(timezone.now()),
+        )
+        draft = Order(id=saga.order_id, version=0, user_id=user_id, currency=settings.SHOP_CURRENCY)
+        try:
+            with transaction.atomic():
+                saga.save(force_insert=True)
+                draft.save(force_insert=True)
+        except IntegrityError:
+            found = _take_over(user_id=user_id, key=key, body_hash=body_hash)
+            if found is not None:
+                return found
+        else:
+            return saga
+    raise CheckoutInProgress
+
+
+def _lease(now: datetime) -> dict[str, datetime]:
+    leased_until = now + timedelta(seconds=settings.CHECKOUT_LEASE_SECONDS)
+    return {
+        "leased_until": leased_until,
+        "deadline": leased_until + timedelta(seconds=settings.CHECKOUT_RESUME_SECONDS),
+    }
+
+
+@transaction.atomic
+def _take_over(*, user_id: UUID, key: str, body_hash: bytes) -> CheckoutSaga | None:
+    """The saga of this key, if it is done or its process died. None when the way is free for a new one.
+
+    Raises `IdempotencyKeyReused`, `IdempotencyInProgress`, and `CheckoutInProgress` for a live saga of another key.
+    """
+    now = timezone.now()
+    sagas = CheckoutSaga.objects.select_for_update().filter(user_id=user_id)
+    saga = sagas.filter(key=key).first()
+    if saga is None:
+        other = sagas.filter(step__in=RUNNING_STEPS).first()
+        if other is not None:
+            if other.leased_until > now:
+                raise CheckoutInProgress
+            # The buyer came back with another key: what the dead checkout took is the sweeper's.
+            other.abandon()
+            other.deadline = now
+            other.save()
+        return None
+    if bytes(saga.body_hash) != body_hash:
+        raise IdempotencyKeyReused
+    if saga.step == CheckoutStep.DONE:
+        return saga
+    if saga.leased_until > now:
+        raise IdempotencyInProgress
+    saga.attempts += 1
+    for name, value in _lease(now).items():
+        setattr(saga, name, value)
+    saga.save()
+    return saga
+
+
+def _fail(checkout: _Checkout, error: Exception) -> None:
+    """Without its database the checkout stays as it is, for the retry or the sweeper."""
+    try:
+        give_up(
+            checkout.saga,
+            reservation=checkout.may_hold_stock,
+            payment=checkout.may_have_payment,
+            error=repr(error),
+        )
+    except DatabaseError as failure:
+        logger.warning("checkout_left_behind", order=str(checkout.saga.order_id), error=repr(failure))
+
+
+class _Checkout:
+    """One run of the saga by one request. `may_*` say what a failure has to undo."""
+
+    def __init__(self, saga: CheckoutSaga, request: CheckoutRequest) -> None:
+        self.saga = saga
+        self.request = request
+        self._resumed = saga.step == CheckoutStep.RESERVING
+        self.may_hold_stock = self._resumed
+        self.may_have_payment = self._resumed
+
+    def run(self) -> bytes:
+        """The body of the 201."""
+        cart, address, method = self.fixed() if self._resumed else self.fix()
+        self.replace_earlier_orders(cart)
+        reservation = self.reserve(cart)
+        totals = totals_of(reservation.lines, method, address)
+        check_expected(self.request, totals)
+        payment = self.create_payment(totals)
+        return self.place(cart, address, method, reservation, totals, payment)
+
+    def fix(self) -> tuple[CartSnapshot, Address, ShippingMethod]:
+        """From here on this checkout is about this cart, whatever becomes of the buyer's cart or address book."""
+        address = resolve_address(self.saga.user_id, self.request)
+        method = shipping_method(address.country, self.request.shipping_method)
+        cart = wanted_cart(self.saga.user_id, self.request)
+        self._advance(
+            CheckoutStep.STARTED,
+            step=CheckoutStep.RESERVING,
+            cart=msgspec.to_builtins(cart),
+            address=msgspec.to_builtins(address),
+            **_lease(timezone.now()),
+        )
+        return cart, address, method
+
+    def fixed(self) -> tuple[CartSnapshot, Address, ShippingMethod]:
+        """What `fix` fixed before the process died."""
+        address = msgspec.convert(self.saga.address, Address)
+        method = shipping_method(address.country, self.request.shipping_method)
+        return msgspec.convert(self.saga.cart, CartSnapshot), address, method
+
+    def replace_earlier_orders(self, cart: CartSnapshot) -> None:
+        """A cart has one unpaid order at most; what the earlier one held comes back before the new one takes.
+
+        Raises `PaymentInProgress` or `CartChanged` when this very cart is being paid or has been bought already.
+        """
+        for earlier in selectors.earlier_orders_of_cart(cart.cart_id, cart.version):
+            order = replace_order(earlier.id, who=self.saga.user_id)
+            if order.status == OrderStatus.CANCELLED:
+                if order.payment_status == PaymentStatus.UNPAID:
+                    _release_early(order)
+            elif order.cart_version == cart.version:
+                if order.status == OrderStatus.AWAITING_PAYMENT:
+                    raise PaymentInProgress(order_id=str(order.id))
+                raise CartChanged("This cart has been ordered and paid.", cart_version=cart.version)
+
+    def reserve(self, cart: CartSnapshot) -> Reservation:
+        """The lines come back in the order of the cart. Raises `OutOfStock`."""
+        wanted = [(line.variant_id, line.quantity) for line in cart.lines]
+        self.may_hold_stock = True
+        try:
+            reservation = clients.reserve(order_id=self.saga.order_id, lines=wanted)
+        except clients.ShortOfStock as shortage:
+            self.may_hold_stock = self._resumed or not shortage.certain
+            raise OutOfStock([msgspec.to_builtins(line) for line in shortage.lines]) from None
+        if sorted(wanted) != sorted((line.variant_id, line.quantity) for line in reservation.lines):
+            raise ServiceUnavailable("The reservation is not for the lines of this cart.")
+        places = {variant_id: place for place, (variant_id, _) in enumerate(wanted)}
+        lines = sorted(reservation.lines, key=lambda line: places[line.variant_id])
+        return msgspec.structs.replace(reservation, lines=lines)
+
+    def create_payment(self, totals: Totals) -> Payment:
+        """Raises `InvalidValue` for a provider that svc-payments refuses."""
+        total = Money(totals.total, totals.currency)
+        request = PaymentRequest(
+            payment_id=self.saga.payment_id,
+            order_id=self.saga.order_id,
+            user_id=self.saga.user_id,
+            amount=total,
+            provider=self.request.payment_provider,
+        )
+        self.may_have_payment = True
+        try:
+            payment = clients.create_payment(request)
+        except clients.PaymentRefused as refusal:
+            raise InvalidValue("payment_provider", refusal.detail or refusal.code, refusal.code) from None
+        if payment.amount != total or payment.status == "canceled":
+            raise ServiceUnavailable("The payment of this checkout does not fit it any more.")
+        return payment
+
+    def place(
+        self,
+        cart: CartSnapshot,
+        address: Address,
+        method: ShippingMethod,
+        reservation: Reservation,
+        totals: Totals,
+        payment: Payment,
+    ) -> bytes:
+        """Transaction 2. Raises `_Lost` when the checkout is no longer this request's."""
+        for tries_left in reversed(range(_TRIES)):
+            draft = Draft(self.saga, cart, address, method, reservation, totals, payment)
+            answer = dumps(draft.document())
+            try:
+                with transaction.atomic():
+                    self._advance(
+                        CheckoutStep.RESERVING,
+                        step=CheckoutStep.DONE,
+                        answer=answer,
+                        deadline=draft.now + KEPT_FOR,
+                    )
+                    draft.write()
+            except IntegrityError as error:
+                if "order_number_unique" not in str(error) or not tries_left:
+                    raise
+            else:
+                break
+        return answer
+
+    def _advance(self, source: CheckoutStep, **values: Any) -> None:
+        """The saga goes on from `source` on condition that it is still this request's. Raises `_Lost`."""
+        ours = CheckoutSaga.objects.filter(pk=self.saga.pk, attempts=self.saga.attempts, step=source).update(
+            **values, updated_at=timezone.now()
+        )
+        if not ours:
+            raise _Lost
+
+
+def _release_early(order: Order) -> None:
+    """The stock of a replaced order comes back by its event; asking for it now spares the buyer a needless shortage."""
+    try:
+        clients.release(order.id)
+    except ServiceUnavailable as error:
+        logger.info("early_release_skipped", order=str(order.id), error=str(error))

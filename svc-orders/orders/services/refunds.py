@@ -1,0 +1,84 @@
+"""Money that goes back: a row in the transaction that decides it, a task as the hint, the sweeper as the guarantee."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+from django.db.models import Sum
+from django.utils import timezone
+
+from orders import clients
+from orders.models import Order, OrderPayment, Refund, RefundStatus
+from orders.services.sweeping import BATCH, sweep
+from shared_lib.contracts.internal.payments import RefundRequest
+from shared_lib.exceptions import DomainError
+from shared_lib.jobs import enqueue
+from shared_lib.jobs.rows import claim_due
+from shared_lib.money import Money
+
+logger = structlog.get_logger(__name__)
+
+# A week: what svc-payments cannot take by then is for people to look at.
+_PAUSES = (10, 30, 60, 300, *(600,) * 1000)
+
+
+def request_rest(order: Order, payment: OrderPayment, *, reason: str) -> Refund | None:
+    """Decides that all that is left of a payment goes back; None when nothing is left. The order's row is locked."""
+    under_way = Refund.objects.filter(
+        payment_id=payment.id, status__in=[RefundStatus.PENDING, RefundStatus.ACCEPTED]
+    ).aggregate(amount=Sum("amount"))["amount"]
+    rest = payment.amount - payment.refunded_amount - (under_way or 0)
+    if rest <= 0:
+        return None
+    refund = Refund.objects.create(
+        order=order,
+        payment_id=payment.id,
+        currency=payment.currency,
+        amount=rest,
+        reason=reason,
+    )
+    from orders.tasks import send_refund as task
+
+    enqueue(task, str(refund.id))
+    return refund
+
+
+def send_refund(refund_id: UUID) -> None:
+    """Sends one refund if it is due; else it is done, or somebody else's work."""
+    for refund in claim_due(Refund.objects.filter(pk=refund_id), limit=1, pauses=_PAUSES):
+        _send(refund)
+
+
+def send_due_refunds() -> int:
+    """Sends all that is due; says how many it tried."""
+    return sweep(lambda: claim_due(Refund.objects.all(), limit=BATCH, pauses=_PAUSES), _send)
+
+
+def _send(refund: Refund) -> None:
+    request = RefundRequest(
+        refund_id=refund.id, amount=Money(refund.amount, refund.currency), reason=refund.reason
+    )
+    try:
+        answer = clients.refund_payment(payment_id=refund.payment_id, request=request)
+    except clients.RefundRefused as refusal:
+        _settle(refund, RefundStatus.FAILED, str(refusal))
+    except DomainError as error:
+        Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING).update(error=str(error))
+        logger.warning("refund_delayed", refund=str(refund.id), attempts=refund.attempts, error=str(error))
+    else:
+        refused = answer.status == "failed"
+        _settle(
+            refund,
+            RefundStatus.FAILED if refused else RefundStatus.ACCEPTED,
+            "The provider could not move the money." if refused else "",
+        )
+
+
+def _settle(refund: Refund, status: RefundStatus, error: str) -> None:
+    """Only a pending refund is settled here: `payment.refunded` may have come first."""
+    Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING).update(
+        status=status, error=error, due_at=None, updated_at=timezone.now()
+    )
+    if status == RefundStatus.FAILED:
+        logger.error("refund_failed", refund=str(refund.id), payment=str(refund.payment_id), error=error)

@@ -1,0 +1,23 @@
+"""Shipping methods."""
+
+from __future__ import annotations
+
+from orders.models import ShippingMethod
+
+
+def add_shipping_method(
+    *, country: str, code: str, name: str, price_amount: int, currency: str, min_days: int, max_days: int
+) -> bool:
+    """Creates the method unless the country has one of this code already; says whether it is new."""
+    _, created = ShippingMethod.objects.get_or_create(
+        country=country,
+        code=code,
+        defaults={
+            "name": name,
+            "price_amount": price_amount,
+            "currency": currency,
+            "min_days": min_days,
+            "max_days": max_days,
+        },
+    )
+    return created

@@ -1,0 +1,104 @@
+"""The steps of an order's life. Each changes one order whose row the caller has locked, and publishes its event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from orders.models import (
+    Order,
+    OrderHistory,
+    OrderLine,
+    OrderPayment,
+    OrderStatus,
+    PaymentState,
+    PaymentStatus,
+)
+from orders.services import refunds
+from shared_lib.contracts.events import OrderCancelled, OrderConfirmed
+from shared_lib.contracts.events import OrderLine as LineMessage
+from shared_lib.events import publish
+from shared_lib.exceptions import NotFound
+from shared_lib.money import Money
+
+
+def lock_order(order_id: UUID, *, user_id: UUID | None = None) -> Order:
+    """The placed order, locked until the end of the transaction. With `user_id` only that user's own.
+
+    Raises `NotFound`.
+    """
+    owned = Q() if user_id is None else Q(user_id=user_id)
+    order = Order.objects.select_for_update().placed().filter(owned, pk=order_id).first()
+    if order is None:
+        raise NotFound("There is no such order.")
+    return order
+
+
+def confirm(order: Order, payment: OrderPayment) -> None:
+    """The money of an order that waited for it is there."""
+    order.go("confirm")
+    order.payment_status = PaymentStatus.PAID
+    _stop_clock(order)
+    order.save()
+    note(order)
+    publish(OrderConfirmed(**state_of(order), payment_id=payment.id), subject=order.id)
+
+
+def cancel(order: Order, *, reason: str, who: UUID | None) -> None:
+    """Ends the order. An unpaid one must have no payment any more that could still succeed.
+
+    The money of a confirmed one goes back by a refund, its stock by the event. Raises `OrderNotCancellable`.
+    """
+    was_confirmed = order.status == OrderStatus.CONFIRMED
+    order.go("cancel")
+    _stop_clock(order)
+    order.save()
+    note(order, reason=reason, who=who)
+    publish(OrderCancelled(**state_of(order), reason=reason, was_confirmed=was_confirmed), subject=order.id)
+    if was_confirmed:
+        for payment in OrderPayment.objects.filter(order=order, status=PaymentState.SUCCEEDED):
+            refunds.request_rest(order, payment, reason="order_cancelled")
+
+
+def note(order: Order, *, reason: str = "", who: UUID | None = None) -> OrderHistory:
+    """One row of history for the status that the order has come to."""
+    return OrderHistory.objects.create(
+        order=order, status=order.status, at=timezone.now(), reason=reason, who=who
+    )
+
+
+def state_of(order: Order, lines: Iterable[OrderLine] | None = None) -> dict[str, Any]:
+    """The fields that every event of an order has. Lines that are at hand save a query."""
+    if lines is None:
+        lines = OrderLine.objects.filter(order=order).order_by("position")
+    return {
+        "version": order.version,
+        "order_id": order.id,
+        "number": order.number,
+        "user_id": order.user_id,
+        "cart_id": order.cart_id,
+        "cart_version": order.cart_version,
+        "total": Money(order.total_amount, order.currency),
+        "coupon_codes": order.coupon_codes,
+        "lines": [
+            LineMessage(
+                line_id=line.id,
+                variant_id=line.variant_id,
+                product_id=line.product_id,
+                seller_id=line.seller_id,
+                quantity=line.quantity,
+                unit_price=Money(line.unit_price_amount, order.currency),
+            )
+            for line in lines
+        ],
+    }
+
+
+def _stop_clock(order: Order) -> None:
+    order.close_at = None
+    order.close_reason = ""
+    order.close_wanted_by = None

@@ -1,0 +1,157 @@
+"""What a checkout took and does not need is given back: at once where that can be done, else by the sweeper until it is.
+
+The decision to undo is one conditional update of the saga's row. From then on the checkout can never go forward again, and
+its key is free for a new attempt.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from orders import clients
+from orders.models import (
+    RUNNING_STEPS,
+    UNFINISHED_STEPS,
+    CheckoutSaga,
+    CheckoutStep,
+    Order,
+    OrderPayment,
+    OrderStatus,
+    Refund,
+)
+from orders.services.payments import take_answer
+from orders.services.sweeping import BATCH, sweep
+from shared_lib.exceptions import DomainError, ServiceUnavailable
+
+logger = structlog.get_logger(__name__)
+
+_FORGET_BATCH = 500
+KEPT_FOR = timedelta(hours=24)
+_FIRST_PAUSE_SECONDS = 5
+_LONGEST_PAUSE_SECONDS = 300
+
+
+def give_up(saga: CheckoutSaga, *, reservation: bool, payment: bool, error: str) -> None:
+    """Ends a running checkout that `saga` still owns; what may have been taken (the two flags) is given back.
+
+    Does nothing when the checkout is no longer this caller's, or has made its order after all.
+    """
+    taken = reservation or payment
+    now = timezone.now()
+    ours = CheckoutSaga.objects.filter(pk=saga.pk, attempts=saga.attempts, step__in=RUNNING_STEPS).update(
+        step=CheckoutStep.UNDOING if taken else CheckoutStep.UNDONE,
+        key=None,
+        undo_reservation=reservation,
+        undo_payment=payment,
+        error=error[:2000],
+        deadline=now + (_pause_after(0) if taken else KEPT_FOR),
+        updated_at=now,
+    )
+    if ours and taken:
+        saga.undo_reservation, saga.undo_payment = reservation, payment
+        _undo(saga)
+
+
+def settle_checkouts() -> int:
+    """Undoes every checkout whose deadline has passed; says how many it tried.
+
+    Running ones lost their process and nobody came back for them; those that are half undone are tried again.
+    """
+    return sweep(_claim_due, _undo)
+
+
+@transaction.atomic
+def _claim_due() -> list[CheckoutSaga]:
+    """Due rows, each taken by one claimer. Claiming a running one is the decision to undo it."""
+    now = timezone.now()
+    due = CheckoutSaga.objects.select_for_update(skip_locked=True).filter(
+        step__in=UNFINISHED_STEPS, deadline__lte=now
+    )
+    claimed = list(due.order_by("deadline")[:BATCH])
+    for saga in claimed:
+        if saga.step in RUNNING_STEPS:
+            saga.abandon()
+        else:
+            saga.attempts += 1
+        saga.deadline = now + _pause_after(saga.attempts)
+    CheckoutSaga.objects.bulk_update(
+        claimed, ["step", "key", "error", "undo_reservation", "undo_payment", "attempts", "deadline"]
+    )
+    return claimed
+
+
+def forget_checkouts() -> int:
+    """Deletes checkouts that ended a day ago, and with the undone ones their drafts; says how many.
+
+    A draft stays while a refund hangs on it: money that came for an order that never was.
+    """
+    return sweep(_forget_some, lambda saga: None)
+
+
+@transaction.atomic
+def _forget_some() -> list[CheckoutSaga]:
+    ended = CheckoutSaga.objects.select_for_update(skip_locked=True).exclude(step__in=UNFINISHED_STEPS)
+    some = list(
+        ended.filter(deadline__lte=timezone.now()).only("pk", "order_id").order_by("deadline")[:_FORGET_BATCH]
+    )
+    CheckoutSaga.objects.filter(pk__in=[saga.pk for saga in some]).delete()
+    drafts = Order.objects.filter(pk__in=[saga.order_id for saga in some], status=OrderStatus.DRAFT)
+    drafts.filter(~Exists(Refund.objects.filter(order=OuterRef("pk")))).delete()
+    return some
+
+
+def _undo(saga: CheckoutSaga) -> None:
+    """The payment first: stock is never given back while it could still be paid for."""
+    try:
+        if saga.undo_payment:
+            _undo_payment(saga)
+        if saga.undo_reservation:
+            clients.release(saga.order_id)
+            _update(saga, undo_reservation=False)
+    except DomainError as error:
+        logger.warning("undo_delayed", order=str(saga.order_id), attempts=saga.attempts, error=str(error))
+    else:
+        _update(saga, step=CheckoutStep.UNDONE, deadline=timezone.now() + KEPT_FOR)
+
+
+def _undo_payment(saga: CheckoutSaga) -> None:
+    """Nobody was ever told of this payment; should it have got money all the same, that goes back.
+
+    Raises `ServiceUnavailable` while it can neither be cancelled nor refunded.
+    """
+    answer = clients.cancel_payment(saga.payment_id)
+    if answer is not None and answer.status not in ("canceled", "succeeded"):
+        raise ServiceUnavailable(f"The payment is {answer.status}.")
+    if answer is not None and answer.status == "succeeded":
+        with transaction.atomic():
+            order = Order.objects.select_for_update().get(pk=saga.order_id)
+            payment, _ = OrderPayment.objects.get_or_create(
+                pk=saga.payment_id,
+                defaults={
+                    "order": order,
+                    "provider": answer.provider,
+                    "currency": answer.amount.currency,
+                    "amount": answer.amount.amount,
+                },
+            )
+            take_answer(order, payment, answer)
+    _update(saga, undo_payment=False)
+
+
+def _update(saga: CheckoutSaga, **values: Any) -> None:
+    """Undoing is repeatable, so whoever gets a part of it done may write that down."""
+    CheckoutSaga.objects.filter(pk=saga.pk, step=CheckoutStep.UNDOING).update(
+        **values, updated_at=timezone.now()
+    )
+    for name, value in values.items():
+        setattr(saga, name, value)
+
+
+def _pause_after(attempts: int) -> timedelta:
+    return timedelta(seconds=min(_FIRST_PAUSE_SECONDS * 2 ** min(attempts, 10), _LONGEST_PAUSE_SECONDS))
