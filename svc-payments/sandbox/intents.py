@@ -105,7 +105,11 @@ class Intents:
             return self._refuse(intent_id, _OPEN, "card_declined", "Your card was declined.", payment_method)
         if payment_method == NEEDS_AUTHENTICATION:
             challenge = new_id("tds")
-            values = {"status": "requires_action", "challenge": challenge, "return_url": return_url}
+            values: dict[str, Any] = {
+                "status": "requires_action",
+                "challenge": challenge,
+                "return_url": return_url,
+            }
             return self._move(
                 intent_id, _OPEN, "payment_intent.requires_action", payment_method=payment_method, **values
             )

@@ -1,0 +1,27 @@
+from django.core.exceptions import ImproperlyConfigured
+
+from shared_lib.settings import env, service_settings
+
+globals().update(service_settings("svc-payments", apps=["payments"]))
+
+EVENT_HANDLERS = ""  # svc-orders asks for what it wants; no event tells payments to do anything
+
+# The first is the default. A shop that runs in production names the ones it has contracts with.
+PAYMENT_PROVIDERS = env.list("PAYMENT_PROVIDERS", [] if globals()["ENVIRONMENT"] == "prod" else ["sandbox"])
+PAYMENT_PROVIDER_TIMEOUT_SECONDS = env.float("PAYMENT_PROVIDER_TIMEOUT_SECONDS", 8.0)
+# Where a buyer may be sent back to: URLs, of which any path below is allowed too.
+PAYMENT_RETURN_URLS = env.list("PAYMENT_RETURN_URLS", [globals()["STOREFRONT_URL"]])
+PAYMENT_WEBHOOK_RETENTION_DAYS = env.int("PAYMENT_WEBHOOK_RETENTION_DAYS", 30)
+
+if unknown := set(PAYMENT_PROVIDERS) - {"sandbox"}:
+    raise ImproperlyConfigured(
+        f"PAYMENT_PROVIDERS names {', '.join(sorted(unknown))}, which is not a provider here."
+    )
+if "sandbox" in PAYMENT_PROVIDERS:
+    if globals()["ENVIRONMENT"] == "prod":
+        raise ImproperlyConfigured(
+            "The payment provider `sandbox` moves no money; take it out of PAYMENT_PROVIDERS."
+        )
+    SANDBOX_URL = env.url("SANDBOX_URL")
+    SANDBOX_API_KEY = env.str("SANDBOX_API_KEY")
+    SANDBOX_WEBHOOK_SECRET = env.str("SANDBOX_WEBHOOK_SECRET")

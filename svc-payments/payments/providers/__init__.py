@@ -1,0 +1,50 @@
+"""Payment providers, by the names in PAYMENT_PROVIDERS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from django.conf import settings
+
+from payments.providers.base import (
+    BadWebhook,
+    Intent,
+    OutcomeUnknown,
+    Provider,
+    ProviderError,
+    ProviderRefund,
+    ProviderRefused,
+    ProviderUnavailable,
+    Webhook,
+)
+from payments.providers.sandbox import SandboxProvider
+
+__all__ = [
+    "BadWebhook",
+    "Intent",
+    "OutcomeUnknown",
+    "Provider",
+    "ProviderError",
+    "ProviderRefund",
+    "ProviderRefused",
+    "ProviderUnavailable",
+    "Webhook",
+    "get_provider",
+    "offered_providers",
+]
+
+_PROVIDERS: dict[str, Callable[[], Provider]] = {"sandbox": SandboxProvider.from_settings}
+
+
+def offered_providers() -> list[str]:
+    """The names that this shop offers; the first is the default."""
+    return list(settings.PAYMENT_PROVIDERS)
+
+
+@cache
+def get_provider(name: str) -> Provider:
+    """The provider of that name, one object a process. Raises `LookupError` when the shop does not offer it."""
+    if name not in offered_providers():
+        raise LookupError(name)
+    return _PROVIDERS[name]()
