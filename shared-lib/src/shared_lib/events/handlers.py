@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -19,6 +22,24 @@ _F = TypeVar("_F", bound=Handler)
 
 class TooEarly(Exception):
     """Raised by a handler whose event comes before one that it needs: it is tried again soon, and for longer than a failure."""
+
+
+_event_id: ContextVar[UUID] = ContextVar("event_id")
+
+
+def current_event_id() -> UUID:
+    """The id of the event whose handler runs: the same whenever that event is handled. Raises `LookupError` elsewhere."""
+    return _event_id.get()
+
+
+@contextmanager
+def handling(event_id: UUID) -> Iterator[None]:
+    """What runs inside is the handler of the event `event_id`."""
+    token = _event_id.set(event_id)
+    try:
+        yield
+    finally:
+        _event_id.reset(token)
 
 
 def replayable(handler: _F) -> _F:

@@ -23,7 +23,7 @@ from django.db import Error, connection, transaction
 from psycopg import errors as pg
 
 from shared_lib.events import metrics
-from shared_lib.events.handlers import Handler, TooEarly
+from shared_lib.events.handlers import Handler, TooEarly, handling
 from shared_lib.inbox import schedule, store
 from shared_lib.inbox.models import InboxEvent, Status
 from shared_lib.inbox.store import Incoming
