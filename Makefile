@@ -13,7 +13,7 @@ restart:  ## Restart one service or program (SERVICE=svc-orders), or all
 	@deploy/shop restart
 seed:  ## Fill in demo logins, products, pictures and shipping methods; again changes nothing
 	@deploy/shop seed
-demo: up  ## Buy something through the gateway, step by step
+demo:  ## Buy something through the gateway, step by step
 	@deploy/shop demo
 clean:  ## Stop everything and remove all it made: data, secrets, installed libraries
 	@deploy/shop clean

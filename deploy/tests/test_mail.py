@@ -4,13 +4,14 @@ import smtplib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
 import httpx
 import pytest
 from mail.store import Store
+
 from shop.ports import choose_block
 
 DEPLOY = Path(__file__).resolve().parents[1]

@@ -170,6 +170,16 @@ def seed(layout: Layout, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def demo(layout: Layout, arguments: argparse.Namespace) -> int:
+    """A purchase through the gateway, step by step."""
+    shop = running(layout)
+    keep = {name: value for name in ("PATH", "TERM", "HOME", "LANG") if (value := os.environ.get(name))}
+    env = {**keep, **shop.for_clients(), **services.runtime(layout)}
+    return subprocess.run(
+        [str(layout.python), "demo.py"], cwd=layout.root / "tests", env=env, check=False
+    ).returncode
+
+
 def test(layout: Layout, arguments: argparse.Namespace) -> int:
     from shop.testing import run_tests
 
@@ -183,7 +193,7 @@ def lint(layout: Layout, arguments: argparse.Namespace) -> int:
 
 
 VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
-    verb.__name__: verb for verb in (up, down, clean, ps, restart, logs, shell, seed, test, lint)
+    verb.__name__: verb for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, test, lint)
 }
 
 

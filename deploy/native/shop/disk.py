@@ -12,12 +12,11 @@ NEEDED_MB = 600
 def check_space(*folders: Path) -> None:
     """Raise Problem when a folder that the stack writes to has too little room."""
     for folder in folders:
-        while not folder.exists():
-            folder = folder.parent
-        free = shutil.disk_usage(folder).free // 1_000_000
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(there).free // 1_000_000
         if free < NEEDED_MB:
             raise Problem(
-                f"The disk of {folder} has {free} MB left and the shop needs {NEEDED_MB} MB:"
+                f"The disk of {there} has {free} MB left and the shop needs {NEEDED_MB} MB:"
                 " free some space, or work from another disk."
             )
 

@@ -15,16 +15,17 @@ import struct
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 LEFTOVER_PATIENCE = 15.0
 
 
-def say(text):
+def say(text: str) -> None:
     print(f"launcher: {text}", flush=True)
 
 
-def exchange(port, request, size=1):
+def exchange(port: int, request: bytes, size: int = 1) -> bytes:
     """Send `request` to the port on the loopback address and return the start of the answer; OSError if there is none."""
     with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
         connection.settimeout(2)
@@ -38,28 +39,28 @@ def exchange(port, request, size=1):
         return answer
 
 
-def epmd(port, path):
+def epmd(port: int, path: str) -> bool:
     """True once it lists the names that it knows."""
     return len(exchange(port, b"\x00\x01n", 4)) >= 4
 
 
-def postgres(port, path):
+def postgres(port: int, path: str) -> bool:
     """True once it asks for a password; while it starts or stops it answers with an error instead."""
     body = struct.pack("!i", 196608) + b"user\0probe\0database\0probe\0\0"
     return exchange(port, struct.pack("!i", len(body) + 4) + body).startswith(b"R")
 
 
-def redis(port, path):
+def redis(port: int, path: str) -> bool:
     """True once the data is loaded: it answers PING, or that a password is needed."""
     return exchange(port, b"PING\r\n", 5)[:5] in (b"+PONG", b"-NOAU")
 
 
-def amqp(port, path):
+def amqp(port: int, path: str) -> bool:
     """True once the broker opens the conversation."""
     return exchange(port, b"AMQP\x00\x00\x09\x01").startswith(b"\x01")
 
 
-def http(port, path):
+def http(port: int, path: str) -> bool:
     """True on status 200."""
     request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
     return exchange(port, request, 12)[9:12] == b"200"
@@ -68,30 +69,28 @@ def http(port, path):
 PROBES = {probe.__name__: probe for probe in (epmd, postgres, redis, amqp, http)}
 
 
-def answers(kind, port, path="/"):
+def answers(kind: str, port: int, path: str = "/") -> bool:
     try:
         return PROBES[kind](port, path)
     except OSError:
         return False
 
 
-def holders(path):
+def holders(path: str) -> list[int]:
     """Other processes that hold the file open."""
     found = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit() or int(entry) == os.getpid():
+    for process in os.scandir("/proc"):
+        if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
         try:
-            for descriptor in os.listdir(f"/proc/{entry}/fd"):
-                if os.readlink(f"/proc/{entry}/fd/{descriptor}") == path:
-                    found.append(int(entry))
-                    break
+            if any(os.path.realpath(its) == path for its in os.scandir(f"{process.path}/fd")):
+                found.append(int(process.name))
         except OSError:
             continue
     return found
 
 
-def take_over(path):
+def take_over(path: str) -> None:
     """Lock the program's file; every process of an earlier incarnation holds it too, and is killed.
 
     The lock stays with the program and all its children: whoever gets it knows that none of them is left.
@@ -117,7 +116,7 @@ def take_over(path):
             return
 
 
-def drop_to(user):
+def drop_to(user: str) -> None:
     import pwd
 
     entry = pwd.getpwnam(user)
@@ -126,14 +125,14 @@ def drop_to(user):
     os.setuid(entry.pw_uid)
 
 
-def follow(parent_pid_file, number):
+def follow(parent_pid_file: str, number: int) -> None:
     """Have the kernel send `number` when the supervisor dies; leave now if it is dead already."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != int(Path(parent_pid_file).read_text()):
         sys.exit("launcher: the supervisor is gone")
 
 
-def wait_for(waits):
+def wait_for(waits: list[dict[str, Any]]) -> None:
     """Return once everything answers; says every ten seconds what is missing."""
     said = time.monotonic()
     for wait in waits:
@@ -144,7 +143,7 @@ def wait_for(waits):
             time.sleep(0.1)
 
 
-def main(spec_file):
+def main(spec_file: str) -> None:
     spec = json.loads(Path(spec_file).read_text())
     follow(spec["supervisor_pid_file"], signal.SIGKILL)
     take_over(spec["lock"])

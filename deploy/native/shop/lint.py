@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ from shop.layout import Layout
 from shop.report import Progress, table
 
 AT_ONCE = 2
+#: import-linter has no module to run by name, and a script's first line cannot hold every path.
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One command in one folder."""
+    """One Python command in one folder."""
 
     name: str
     folder: Path
@@ -26,61 +29,47 @@ class Check:
     env: dict[str, str]
 
 
-def checks(layout: Layout) -> list[Check]:
-    """Everything that is checked. mypy's Django plugin loads the settings of a service, so these get harmless values."""
-    root, python = layout.root, str(layout.python)
+def checks(layout: Layout) -> Iterator[Check]:
+    """Everything that is checked. mypy's Django plugin loads a service's settings, so these get harmless values."""
+    root, cache, config = layout.root, layout.state / "cache", str(layout.root / "pyproject.toml")
     found = services.discover(root)
     throwaway = Layout(root, layout.state / "lint", layout.state / "lint" / "env")
     throwaway.make_folders()
     env = complete(throwaway.env_file, found, {})
     ensure_keys(throwaway, found)
-    base = {
-        "PATH": os.environ["PATH"],
-        "HOME": os.environ.get("HOME", "/"),
-        "LANG": "C.UTF-8",
-        **services.runtime(layout),
-    }
-    config, cache = str(root / "pyproject.toml"), layout.state / "cache"
-    result = [
-        Check("ruff check", root, [python, "-m", "ruff", "check", "--cache-dir", f"{cache}/ruff", "."], base),
-        Check(
-            "ruff format",
-            root,
-            [python, "-m", "ruff", "format", "--check", "--cache-dir", f"{cache}/ruff", "."],
-            base,
-        ),
-        Check(
-            "imports",
-            root,
-            [
-                str(layout.python.with_name("lint-imports")),
-                "--config",
-                config,
-                "--cache-dir",
-                f"{cache}/imports",
-            ],
-            {**base, "PYTHONPATH": ":".join(str(root / name) for name in (*found, "shared-lib/src"))},
-        ),
-    ]
-    for name in ("shared-lib", "deploy/native", "deploy", *found):
-        types = [
-            python,
+    base = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
+    base |= services.runtime(layout)
+
+    ruff = ["-m", "ruff"]
+    yield Check("style", root, [*ruff, "check", "--cache-dir", f"{cache}/ruff", "."], base)
+    form = ["format", "--check", "--output-format", "concise", "--cache-dir", f"{cache}/ruff", "."]
+    yield Check("format", root, [*ruff, *form], base)
+    paths = ":".join(str(root / name) for name in (*found, "shared-lib/src"))
+    imports = ["-c", LINT_IMPORTS, "--config", config, "--cache-dir", f"{cache}/imports"]
+    yield Check("imports", root, imports, {**base, "PYTHONPATH": paths})
+
+    def types(name: str, target: str, settings: str, extra: dict[str, str]) -> Check:
+        command = [
             "-m",
             "mypy",
             "--config-file",
-            config,
+            settings,
             "--cache-dir",
             f"{cache}/mypy-{name.replace('/', '-')}",
         ]
-        service = name if name in found else (found or [""])[0]
-        its = services.environment(throwaway, env, service, found) if service else {}
-        target = {"shared-lib": ["src", "tests"], "deploy/native": ["shop"], "deploy": ["mail"]}.get(
-            name, ["."]
-        )
-        result.append(
-            Check(f"types in {name}", root / name, [*types, *target], {**base, **its, "ENVIRONMENT": "test"})
-        )
-    return result
+        return Check(f"types in {name}", root / name, [*command, target], {**base, **extra})
+
+    for service in found:
+        its = services.environment(throwaway, env, service, found)
+        its |= {"ENVIRONMENT": "test", "DJANGO_SETTINGS_MODULE": "config.settings"}
+        yield types(service, ".", config, {**its, "PYTHONPATH": str(root / service)})
+    if found:
+        library = root / "shared-lib"
+        its = services.environment(throwaway, env, found[0], found)
+        its |= {"ENVIRONMENT": "test", "DJANGO_SETTINGS_MODULE": "tests.settings"}
+        yield types("shared-lib", "src", config, {**its, "PYTHONPATH": f"{library}:{library}/tests"})
+    for name, target in (("deploy/native", "shop"), ("deploy", "mail")):
+        yield types(name, target, str(root / "deploy" / "mypy.ini"), {})
 
 
 def run_lint(layout: Layout) -> int:
@@ -90,7 +79,7 @@ def run_lint(layout: Layout) -> int:
     def run(check: Check) -> tuple[str, str, str]:
         began = time.monotonic()
         done = subprocess.run(
-            check.command,
+            [str(layout.python), *check.command],
             cwd=check.folder,
             env=check.env,
             stdin=subprocess.DEVNULL,

@@ -6,11 +6,12 @@ Runs in the service's folder with the service's environment. Starting Django cos
 import os
 import shlex
 import sys
+from pathlib import Path
 
 
 def main(commands: list[str]) -> None:
     """Run each command in turn; the first that fails ends it."""
-    sys.path[0] = os.getcwd()
+    sys.path[0] = str(Path.cwd())
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     import django
     from django.core.management import call_command

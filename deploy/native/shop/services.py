@@ -74,7 +74,7 @@ def _own(layout: Layout, env: dict[str, str], service: str) -> dict[str, str]:
                 "SANDBOX_URL": f"http://127.0.0.1:{env['SANDBOX_PORT']}",
                 "SANDBOX_API_KEY": env["SANDBOX_API_KEY"],
                 "SANDBOX_WEBHOOK_SECRET": env["SANDBOX_WEBHOOK_SECRET"],
-                }
+            }
     return {}
 
 

@@ -287,6 +287,15 @@ class Stack:
                 self._give_up(waiting[0])
             time.sleep(0.05)
 
+    def for_clients(self) -> dict[str, str]:
+        """What a program needs that uses the shop from outside and looks into it: the tests that cross services, the demo."""
+        return {
+            "SHOP_BASE_URL": services.base_url(self.env),
+            "SHOP_ENV_FILE": str(self.layout.env_file),
+            "SHOP_STATE_DIR": str(self.layout.state),
+            "DEMO_PASSWORD": self.env["DEMO_PASSWORD"],
+        }
+
     def up(self) -> None:
         """Everything, from whatever state it is in."""
         self.configure()

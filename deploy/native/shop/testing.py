@@ -170,12 +170,7 @@ class _Run:
                 ),
             }
         else:
-            env |= {
-                "SHOP_STATE_DIR": str(self.layout.state),
-                "SHOP_ENV_FILE": str(self.layout.env_file),
-                "SHOP_BASE_URL": services.base_url(self.shop.env),
-                "DEMO_PASSWORD": self.shop.env["DEMO_PASSWORD"],
-            }
+            env |= self.shop.for_clients()
         return env
 
     def _pytest(self, suite: Suite) -> Outcome:
