@@ -161,7 +161,8 @@ class Processor:
             request_id=str(envelope.id),
             traceparent=envelope.traceparent if isinstance(envelope.traceparent, str) else None,
         )
-        self._handlers[message.type](envelope.event())
+        with handling(envelope.id):
+            self._handlers[message.type](envelope.event())
 
 
 def record(message: Incoming, error: Exception, *, attempts: int = 0, deferrals: int = 0) -> Status:
