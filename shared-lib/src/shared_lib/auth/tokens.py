@@ -6,10 +6,11 @@ import threading
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
 from django.conf import settings
+from django.utils.module_loading import import_string
 from jwt import PyJWTError
 
 from shared_lib.auth.jwks import JWKSCache
@@ -26,9 +27,20 @@ class TokenInvalid(Exception):
     """The token cannot be used, whatever the reason. The text is for logs and never sent to the client."""
 
 
+class AccessTokenKeys(Protocol):
+    """Where the public keys of access tokens come from."""
+
+    def key(self, kid: str) -> jwt.PyJWK | None: ...
+
+
 @cache
-def _jwks() -> JWKSCache:
-    return JWKSCache(settings.JWKS_URL)
+def _jwks() -> AccessTokenKeys:
+    """The keys by HTTP, or from the function that ACCESS_TOKEN_KEYS names.
+
+    svc-accounts has them itself: its threads must not wait for an answer that one of them would have to give.
+    """
+    own: str | None = getattr(settings, "ACCESS_TOKEN_KEYS", None)
+    return import_string(own)() if own else JWKSCache(settings.JWKS_URL)
 
 
 def verify_access_token(token: str) -> dict[str, Any]:
