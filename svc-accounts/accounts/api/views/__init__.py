@@ -1,0 +1,21 @@
+from accounts.api.views.addresses import AddressesView, AddressView
+from accounts.api.views.keys import jwks
+from accounts.api.views.passwords import PasswordChangeView, PasswordForgotView, PasswordResetView
+from accounts.api.views.profile import EmailVerifyResendView, EmailVerifyView, MeView, RegisterView
+from accounts.api.views.tokens import TokenRefreshView, TokenRevokeView, TokenView
+
+__all__ = [
+    "AddressView",
+    "AddressesView",
+    "EmailVerifyResendView",
+    "EmailVerifyView",
+    "MeView",
+    "PasswordChangeView",
+    "PasswordForgotView",
+    "PasswordResetView",
+    "RegisterView",
+    "TokenRefreshView",
+    "TokenRevokeView",
+    "TokenView",
+    "jwks",
+]
