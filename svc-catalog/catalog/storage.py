@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import uuid4
 
@@ -22,15 +22,15 @@ class AtomicFileSystemStorage(FileSystemStorage):
         super().__init__(**{"allow_overwrite": True, **options})
 
     def _save(self, name: str, content: File[Any]) -> str:
-        folder, base = os.path.split(name)
-        partial = os.path.join(folder, f".{base}.{uuid4().hex}")
+        final = PurePosixPath(name)
+        partial = str(final.with_name(f".{final.name}.{uuid4().hex}"))
         try:
             super()._save(partial, content)
-            os.replace(self.path(partial), self.path(name))
+            Path(self.path(partial)).replace(self.path(name))
         except BaseException:
             self.delete(partial)
             raise
-        return name.replace("\\", "/")
+        return name
 
 
 def media_settings(env: Any, *, public_base_url: str) -> dict[str, Any]:

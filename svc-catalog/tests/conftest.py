@@ -54,7 +54,7 @@ def together() -> Callable[[list[Callable[[], Any]]], list[Any]]:
                 connection.ensure_connection()
                 barrier.wait(30)
                 results[index] = functions[index]()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a result like any other
                 results[index] = error
             finally:
                 connection.close()

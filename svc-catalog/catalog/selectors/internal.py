@@ -26,7 +26,7 @@ _VARIANTS = f"""
     JOIN catalog_category c ON c.id = p.category_id
     JOIN catalog_stock s ON s.variant_id = v.id
     WHERE v.id = ANY(%(ids)s::uuid[]) AND v.deleted_at IS NULL
-"""
+"""  # noqa: S608 - made of constants
 
 _SNAPSHOT = f"""
     SELECT p.id, (SELECT row_to_json(snapshot)::text FROM (
@@ -45,7 +45,7 @@ _SNAPSHOT = f"""
     WHERE p.status = 'published' AND p.id > %(after)s::uuid
     ORDER BY p.id
     LIMIT %(limit)s
-"""
+"""  # noqa: S608 - made of constants
 
 _FIRST = UUID(int=0)
 

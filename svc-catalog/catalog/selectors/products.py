@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -51,6 +52,12 @@ _RANKS = {
 _MATCHES = {
     WORDS: f"p.search_vector @@ websearch_to_tsquery('{SEARCH_CONFIG}', %(q)s)",
     SIMILAR: "%(q)s::text <%% p.name",
+}
+_CONDITIONS = {
+    "min_price": "p.min_price_amount >= %(min_price)s",
+    "max_price": "p.min_price_amount <= %(max_price)s",
+    "seller": "p.seller_id = %(seller)s",
+    "rating_min": "p.rating >= %(rating_min)s::numeric AND p.review_count > 0",
 }
 _SUBTREE = """
     WITH RECURSIVE subtree (id) AS (
@@ -130,61 +137,60 @@ def _list_query(wanted: ProductFilter, mode: str, *, backward: bool) -> tuple[st
     costs one short index scan a category, wherever it lies and however many products there are.
     """
     sort = wanted.sort
-    parameters: dict[str, Any] = {"media": settings.MEDIA_URL, "limit": wanted.page_size + 1}
-    conditions = ["p.status = 'published'"]
-
-    def condition(sql: str, **values: Any) -> None:
-        conditions.append(sql)
-        parameters.update(values)
-
-    ranked = sort.keys[0] is keyset.RANK
-    if wanted.q:
-        condition(_MATCHES[mode], q=wanted.q)
-    if wanted.min_price is not None:
-        condition("p.min_price_amount >= %(min_price)s", min_price=wanted.min_price)
-    if wanted.max_price is not None:
-        condition("p.min_price_amount <= %(max_price)s", max_price=wanted.max_price)
-    if wanted.in_stock is not None:
-        condition("p.variants_in_stock > 0" if wanted.in_stock else "p.variants_in_stock = 0")
-    if wanted.seller is not None:
-        condition("p.seller_id = %(seller)s", seller=wanted.seller)
-    if wanted.rating_min is not None:
-        condition("p.rating >= %(rating_min)s::numeric AND p.review_count > 0", rating_min=wanted.rating_min)
-    for index, (name, values) in enumerate(wanted.attributes.items()):
-        tokens = [attribute_token(name, value) for value in values]
-        condition(f"p.attribute_tokens && %(attribute{index})s::text[]", **{f"attribute{index}": tokens})
-
-    beyond = ""
+    conditions, parameters = _filters(wanted, mode)
+    parameters |= {"media": settings.MEDIA_URL, "limit": wanted.page_size + 1}
+    beyond = "true"
     if wanted.position is not None:
         beyond = sort.after(backward=backward)
-        parameters.update({f"key{index}": value for index, value in enumerate(wanted.position.values)})
-    if beyond and not ranked:
-        conditions.append(beyond)
-
-    source, subtree = "catalog_product p", ""
+        parameters |= {f"key{index}": value for index, value in enumerate(wanted.position.values)}
     order = f"ORDER BY {sort.order_by(backward=backward)} LIMIT %(limit)s"
-    columns = _CARD_COLUMNS
+
+    subtree, source, columns = "", "catalog_product p", _CARD_COLUMNS
     if wanted.category is not None:
         subtree = _SUBTREE.format(column="id" if isinstance(wanted.category, UUID) else "slug")
-        parameters["category"] = wanted.category
-        if not wanted.q:
-            where = " AND ".join(["p.category_id = subtree.id", *conditions])
-            source = f"subtree CROSS JOIN LATERAL (SELECT {columns} FROM catalog_product p WHERE {where} {order}) p"
-            conditions = ["true"]
-        else:
-            conditions.append("p.category_id IN (SELECT id FROM subtree)")
-    where = " AND ".join(conditions)
-    if ranked:
-        ranks = f"SELECT {columns}, {_RANKS[mode]} AS rank FROM {source} WHERE {where}"
-        source, where, columns = f"({ranks} OFFSET 0) p", beyond or "true", "p.*"
+    if sort.keys[0] is keyset.RANK:
+        source = (
+            f"(SELECT {columns}, {_RANKS[mode]} AS rank FROM catalog_product p WHERE {conditions} OFFSET 0) p"  # noqa: S608 - made of constants
+        )
+        columns, conditions = "p.*", beyond
+    else:
+        conditions = f"{conditions} AND {beyond}"
+        if wanted.category is not None and not wanted.q:
+            one = f"SELECT {columns} FROM catalog_product p WHERE p.category_id = subtree.id AND {conditions} {order}"  # noqa: S608 - made of constants
+            source, conditions = f"subtree CROSS JOIN LATERAL ({one}) p", "true"
     keys = ", ".join(key.expression for key in sort.keys)
-    statement = f"""
+    return (
+        f"""
         {subtree}
         SELECT (SELECT row_to_json(card)::text FROM (SELECT {_CARD}) card), {keys}
-        FROM (SELECT {columns} FROM {source} WHERE {where} {order}) p
+        FROM (SELECT {columns} FROM {source} WHERE {conditions} {order}) p
         ORDER BY {sort.order_by(backward=backward)}
-    """
-    return statement, parameters
+        """,  # noqa: S608 - made of constants
+        parameters,
+    )
+
+
+def _filters(wanted: ProductFilter, mode: str) -> tuple[str, dict[str, Any]]:
+    """The conditions on a product `p` that do not depend on the page, and their parameters."""
+    parameters: dict[str, Any] = {
+        name: value
+        for name in ("q", "category", "min_price", "max_price", "seller", "rating_min")
+        if (value := getattr(wanted, name)) not in (None, "")
+    }
+    conditions = [
+        "p.status = 'published'",
+        *(_CONDITIONS[name] for name in parameters if name in _CONDITIONS),
+    ]
+    if wanted.q:
+        conditions.append(_MATCHES[mode])
+        if wanted.category is not None:
+            conditions.append("p.category_id IN (SELECT id FROM subtree)")
+    if wanted.in_stock is not None:
+        conditions.append("p.variants_in_stock > 0" if wanted.in_stock else "p.variants_in_stock = 0")
+    for index, (name, values) in enumerate(wanted.attributes.items()):
+        conditions.append(f"p.attribute_tokens && %(attribute{index})s::text[]")
+        parameters[f"attribute{index}"] = [attribute_token(name, value) for value in values]
+    return " AND ".join(conditions), parameters
 
 
 _DETAIL = f"""
@@ -208,7 +214,7 @@ _DETAIL = f"""
             ), '[]') AS variants
     ) detail)
     FROM catalog_product p
-    WHERE p.status = 'published' AND p."""
+    WHERE p.status = 'published' AND p."""  # noqa: S608 - made of constants
 
 
 def product_detail(key: str) -> tuple[int, str]:
@@ -219,16 +225,14 @@ def product_detail(key: str) -> tuple[int, str]:
             row = cursor.fetchone()
             if row is not None:
                 return row
-    raise ProductNotFound()
+    raise ProductNotFound
 
 
 def _identities(key: str) -> list[tuple[str, str | UUID]]:
     identities: list[tuple[str, str | UUID]] = []
     if len(key) == 36:
-        try:
+        with suppress(ValueError):
             identities.append(("id", UUID(key)))
-        except ValueError:
-            pass
     if len(key) <= 160 and "\0" not in key:
         identities.append(("slug", key))
     return identities

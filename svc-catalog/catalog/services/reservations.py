@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from django.conf import settings
@@ -52,7 +53,7 @@ SELECT m.variant_id, o.product_id, o.seller_id, m.on_hand, m.reserved, m.version
        o.sku, o.name, o.quantity, o.price_amount, o.currency, o.weight_grams
 FROM moved m JOIN offered o ON o.variant_id = m.variant_id
 ORDER BY m.variant_id
-"""
+"""  # noqa: S608 - made of constants
 
 _CLOSE = f"""
 WITH closed AS (
@@ -69,7 +70,7 @@ FROM closed LEFT JOIN (
     moved m JOIN catalog_variant v ON v.id = m.variant_id JOIN catalog_product p ON p.id = v.product_id
 ) ON true
 ORDER BY m.variant_id
-"""
+"""  # noqa: S608 - made of constants
 
 _COUNT_SALES = """
 WITH claimed AS (
@@ -117,7 +118,7 @@ def reserve(
         existing = Reservation.objects.filter(pk=order_id).first()
         if existing is not None:
             if existing.status != Status.RESERVED:
-                raise ReservationClosed()
+                raise ReservationClosed
             return _as_contract(existing), False
         shortages = _shortages(quantities)
         if shortages:
@@ -158,7 +159,6 @@ def _take(order_id: UUID, quantities: Mapping[UUID, int]) -> contract.Reservatio
 
 
 def _as_contract(reservation: Reservation) -> contract.Reservation:
-    assert reservation.expires_at is not None
     lines = [
         contract.ReservedLine(
             variant_id=line.variant_id,
@@ -172,7 +172,9 @@ def _as_contract(reservation: Reservation) -> contract.Reservation:
         )
         for line in reservation.lines.order_by("variant_id")
     ]
-    return contract.Reservation(order_id=reservation.order_id, lines=lines, expires_at=reservation.expires_at)
+    return contract.Reservation(
+        order_id=reservation.order_id, lines=lines, expires_at=cast("datetime", reservation.expires_at)
+    )
 
 
 def _shortages(quantities: Mapping[UUID, int]) -> list[dict[str, object]]:
@@ -199,7 +201,7 @@ def undo_reservation(*, order_id: UUID) -> None:
     if reservation.status == Status.RESERVED:
         _close(order_id, Status.RESERVED, Status.RELEASED, Kind.RELEASED)
     elif reservation.status == Status.SOLD:
-        raise ReservationClosed()
+        raise ReservationClosed
 
 
 @transaction.atomic

@@ -21,8 +21,8 @@ from catalog.models import Stock, StockMovement
 from shared_lib.contracts.events import Event, StockChanged, StockLow
 from shared_lib.events import publish_all
 
-# Expects a CTE `wanted (variant_id, quantity)` before it and the parameters of `_Kind` beside `reference`, `actor` and
-# `reason`. Gives a CTE `moved`, one row for each variant, or none at all.
+# Expects a CTE `wanted (variant_id, quantity)` before it and the parameters of `move_parameters`. Gives a CTE `moved`: one
+# row for each variant, or none at all.
 MOVE = """
 locked AS MATERIALIZED (
     SELECT s.variant_id, s.on_hand, s.reserved, s.version,
@@ -62,13 +62,14 @@ locked AS MATERIALIZED (
 )
 """
 
-_MOVED = """
+_MOVE_THESE = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT * FROM unnest(%(variants)s::uuid[], %(quantities)s::bigint[]) AS w (variant_id, quantity)
+), {MOVE}
 SELECT m.variant_id, v.product_id, p.seller_id, m.on_hand, m.reserved, m.version, m.before, m.available
 FROM moved m JOIN catalog_variant v ON v.id = m.variant_id JOIN catalog_product p ON p.id = v.product_id
 ORDER BY m.variant_id
-"""
-
-_WANTED = "wanted AS MATERIALIZED (SELECT * FROM unnest(%(variants)s::uuid[], %(quantities)s::bigint[]) AS w (variant_id, quantity))"
+"""  # noqa: S608 - made of constants
 
 # What one unit of a movement does to (on_hand, reserved).
 _EFFECTS: dict[StockMovement.Kind, tuple[int, int]] = {
@@ -112,28 +113,21 @@ def move_parameters(
     }
 
 
-def run_move(before: str, parameters: Mapping[str, Any]) -> list[Level]:
-    """Runs `MOVE` after the CTEs `before`, which end in `wanted`, and publishes what changed. Empty: nothing changed."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"WITH {before}, {MOVE} {_MOVED}", parameters)
-        levels = [Level(*row) for row in cursor.fetchall()]
-    publish_levels(levels)
-    return levels
-
-
 def move(quantities: Mapping[UUID, int], kind: StockMovement.Kind, **details: Any) -> list[Level]:
     """Moves all of `quantities` (by variant) or, where one does not fit or is unknown, none and gives an empty list.
 
     Needs the caller's transaction. `details`: `reference`, `actor`, `reason`.
     """
-    return run_move(
-        _WANTED,
-        {
-            **move_parameters(kind, **details),
-            "variants": list(quantities),
-            "quantities": list(quantities.values()),
-        },
-    )
+    parameters = {
+        **move_parameters(kind, **details),
+        "variants": list(quantities),
+        "quantities": list(quantities.values()),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_MOVE_THESE, parameters)
+        levels = [Level(*row) for row in cursor.fetchall()]
+    publish_levels(levels)
+    return levels
 
 
 def publish_levels(levels: Iterable[Level]) -> None:
@@ -181,7 +175,7 @@ def adjust_stock(
         owned = owned.filter(variant__product__seller_id=seller_id)
     stock = owned.first()
     if stock is None:
-        raise VariantNotFound()
+        raise VariantNotFound
     if delta == 0:
         return stock
     levels = move({variant_id: delta}, StockMovement.Kind.ADJUSTED, actor=actor_id, reason=reason)
