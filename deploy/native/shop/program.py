@@ -1,5 +1,6 @@
 """One program of a stack: what the supervisor keeps running."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +27,8 @@ class Program:
     """What to run, for whom, after what, and how it ends.
 
     `phase` orders the stop: the edge first, then services, then stores. `death_signal` is what the kernel sends when the
-    supervisor dies. `listens` are the ports that only this program may hold. `restarts` is false where a change of the
-    program's own files needs no new process.
+    supervisor dies. `listens` are the ports that only this program may hold. `reads` are files that it reads at its start
+    only: another content means a restart.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Program:
     user: str | None = None
     waits: tuple[Wait, ...] = ()
     listens: tuple[int, ...] = ()
+    reads: tuple[Path, ...] = ()
     stop_signal: str = "TERM"
     stop_seconds: int = 10
     death_signal: str = "KILL"
@@ -60,6 +62,8 @@ class Program:
             "user": self.user,
             "waits": [vars(wait) for wait in self.waits],
             "death_signal": self.death_signal,
+            "listens": self.listens,
+            "reads": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self.reads},
             "lock": str(layout.locks / self.name),
             "supervisor_pid_file": str(layout.run / "supervisord.pid"),
         }

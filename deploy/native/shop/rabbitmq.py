@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import re
 from pathlib import Path
 
 from shop import tools
@@ -45,32 +44,27 @@ def _user(name: str, password: str, tags: list[str]) -> dict[str, object]:
 def definitions(env: dict[str, str], tenants: list[str], *, testing: bool) -> dict[str, object]:
     """Users, virtual hosts and rights, as the broker imports them at its start.
 
-    In `events` a service may declare the whole topology, since whichever side starts first does, but read only from its
-    own queues (and from the exchanges, which binding a queue needs). `testing` adds two virtual hosts for each tenant's own
-    tests, so that what these leave in queues never reaches a running service.
+    In `events` a service may declare the whole topology, since whichever side starts first does; that takes every right on
+    the queues of others too, because they name a dead-letter exchange. `testing` adds two virtual hosts for each tenant's
+    own tests, so that what these leave in queues never reaches a running service.
     """
     hosts = [EVENTS, *map(jobs_host, tenants)]
-    rights = []
-
-    def allow(user: str, host: str, read: str = ".*") -> None:
-        rights.append({"user": user, "vhost": host, "configure": ".*", "write": ".*", "read": read})
-
-    for tenant in tenants:
-        allow(tenant, EVENTS, rf"^(shop\..*|{re.escape(tenant)}\..*)$")
-        allow(tenant, jobs_host(tenant))
-        if testing:
-            for host in (test_host(EVENTS, tenant), test_host("jobs", tenant)):
-                hosts.append(host)
-                allow(tenant, host)
-    for host in hosts:
-        allow("runner", host)
+    allowed = [(tenant, host) for tenant in tenants for host in (EVENTS, jobs_host(tenant))]
+    if testing:
+        own = [(tenant, test_host(kind, tenant)) for tenant in tenants for kind in ("events", "jobs")]
+        hosts += [host for _, host in own]
+        allowed += own
+    allowed += [("runner", host) for host in hosts]
     return {
         "users": [
             _user("runner", env["RABBITMQ_PASSWORD"], ["administrator"]),
             *(_user(tenant, env[f"{prefix(tenant)}_RABBITMQ_PASSWORD"], []) for tenant in tenants),
         ],
         "vhosts": [{"name": host} for host in hosts],
-        "permissions": rights,
+        "permissions": [
+            {"user": user, "vhost": host, "configure": ".*", "write": ".*", "read": ".*"}
+            for user, host in allowed
+        ],
     }
 
 
@@ -163,6 +157,7 @@ def programs(layout: Layout, env: dict[str, str]) -> list[Program]:
             argv=[str(SERVER)],
             cwd=layout.data,
             env=environment,
+            reads=(layout.run / "rabbitmq.conf", layout.run / "rabbitmq-definitions.json"),
             waits=(Wait("epmd", int(env["EPMD_PORT"])),),
             listens=(int(env["RABBITMQ_PORT"]), int(env["RABBITMQ_DIST_PORT"])),
             stop_seconds=30,

@@ -76,6 +76,7 @@ def program(layout: Layout, env: dict[str, str]) -> Program:
         phase="stores",
         argv=[tools.find("redis-server"), str(layout.run / "redis.conf")],
         cwd=layout.data,
+        reads=(layout.run / "redis.conf", layout.run / "redis.acl"),
         listens=(int(env["REDIS_PORT"]),),
         death_signal="TERM",
     )

@@ -22,7 +22,35 @@ from shop.program import Program, Wait
 from shop.report import Progress
 
 PATIENCE = 120.0
+#: A program that died this often while somebody waited for it is broken, not slow.
+STARTS = 3
 PHASES = ("edge", "services", "stores", "names")
+
+
+class Patience:
+    """How long to wait for one program: until it has had its time, or has died too often to believe in it."""
+
+    def __init__(self, shop: "Stack", name: str) -> None:
+        self._shop, self._name = shop, name
+        self._deadline = time.monotonic() + PATIENCE
+        self._look = time.monotonic() + 1
+        self._pids: set[int] = set()
+
+    @classmethod
+    def of(cls, shop: "Stack", name: str) -> "Patience":
+        """The same one for each program of a stack, so that waiting for several things in turn adds up."""
+        return shop.patience.setdefault(name, cls(shop, name))
+
+    def spend(self, seconds: float) -> None:
+        """Sleep; raises Problem when there is no point in waiting any longer."""
+        time.sleep(seconds)
+        if time.monotonic() > self._look:
+            self._look = time.monotonic() + 0.5
+            info = supervisor.states(self._shop.rpc).get(self._name)
+            if info and info["pid"]:
+                self._pids.add(info["pid"])
+        if time.monotonic() > self._deadline or len(self._pids) > STARTS:
+            self._shop.give_up(self._name)
 
 
 class Stack:
@@ -51,6 +79,7 @@ class Stack:
         self.tenants = tenants(layout.root, testing=testing)
         self.changed: set[str] = set()
         self.started: set[str] = set()
+        self.patience: dict[str, Patience] = {}
         self._calls = threading.Lock()
 
     # What there is
@@ -158,18 +187,16 @@ class Stack:
 
     def wait(self, kind: str, port: str, name: str, path: str = "/") -> None:
         """Return when the program answers; raises Problem with the end of its log when it does not in time."""
-        deadline = time.monotonic() + PATIENCE
+        patience = Patience.of(self, name)
         while not launch.answers(kind, int(self.env[port]), path):
-            if time.monotonic() > deadline:
-                self._give_up(name)
-            time.sleep(0.05)
+            patience.spend(0.05)
 
-    def _give_up(self, name: str) -> None:
+    def give_up(self, name: str) -> None:
         log = self.layout.logs / f"{name}.log"
         said = log.read_text(errors="replace").strip().splitlines()[-15:] if log.exists() else []
         text = "\n".join(said)
         explain_full(text)
-        raise Problem(f"{name} is not ready after {PATIENCE:.0f} s. The end of {log}:\n{text}")
+        raise Problem(f"{name} does not get ready. The end of {log}:\n{text}")
 
     def infrastructure(self) -> None:
         """Stores and mail catcher run; PostgreSQL and Redis answer; RabbitMQ, the slowest, may still boot."""
@@ -267,25 +294,17 @@ class Stack:
 
     def _wait_consumers(self) -> None:
         """Return when every service reads its events and its jobs."""
-        deadline = time.monotonic() + PATIENCE
         for host, queues in services.queues(self.services).items():
+            kind = "events" if host == rabbitmq.EVENTS else "worker"
             while missing := set(queues) - rabbitmq.consumed(self.env, host, queues):
-                if time.monotonic() > deadline:
-                    kind = "events" if host == rabbitmq.EVENTS else "worker"
-                    self._give_up(f"{min(missing).rpartition('.')[0]}-{kind}")
-                time.sleep(0.1)
+                program = f"{min(missing).rpartition('.')[0]}-{kind}"
+                Patience.of(self, program).spend(0.1)
 
     def _wait_running(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            waiting = [
-                name for name, info in supervisor.states(self.rpc).items() if info["statename"] != "RUNNING"
-            ]
-            if not waiting:
-                return
-            if time.monotonic() > deadline:
-                self._give_up(waiting[0])
-            time.sleep(0.05)
+        while waiting := [
+            name for name, info in supervisor.states(self.rpc).items() if info["statename"] != "RUNNING"
+        ]:
+            Patience.of(self, waiting[0]).spend(0.05)
 
     def for_clients(self) -> dict[str, str]:
         """What a program needs that uses the shop from outside and looks into it: the tests that cross services, the demo."""
