@@ -4,6 +4,11 @@ from shared_lib.settings import env, service_settings
 
 globals().update(service_settings("svc-orders", apps=["orders"]))
 
+globals()["SPECTACULAR_SETTINGS"]["ENUM_NAME_OVERRIDES"] = {
+    "OrderStatusEnum": "orders.api.serializers.ORDER_STATUS_CHOICES",
+    "PaymentStateEnum": "orders.api.serializers.PAYMENT_STATE_CHOICES",
+}
+
 # An order that is not paid within this time cancels itself.
 ORDER_PAYMENT_WINDOW_SECONDS = env.int("ORDER_PAYMENT_WINDOW_SECONDS", 1800, validate=Range(min=1))
 # What a buyer gets at least when a payment that was processing fails late.

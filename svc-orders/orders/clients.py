@@ -99,6 +99,8 @@ def _reserve(request: ReservationRequest, *, certain: bool) -> Reservation:
     try:
         return _catalog.post("/internal/v1/reservations", json=request, type=Reservation)
     except UpstreamProblem as problem:
+        if problem.upstream_code == "reservation_closed":
+            raise ServiceUnavailable("The reservation of this checkout was closed meanwhile.") from None
         if problem.upstream_code != "out_of_stock":
             raise
         lines = msgspec.convert(problem.problem.get("lines", []), list[Shortage])

@@ -11,8 +11,9 @@ from orders.services import CheckoutRequest
 from shared_lib.api.fields import CountryField, MoneyField
 from shared_lib.api.serializers import AddressSerializer, ProblemSerializer
 
-_PUBLIC_ORDER_STATUS = [choice for choice in OrderStatus.choices if choice[0] != OrderStatus.DRAFT]
-_PUBLIC_PAYMENT_STATE = [choice for choice in PaymentState.choices if choice[0] != PaymentState.CREATING]
+# What is never shown is no choice: the hidden draft, the payment that is only being made.
+ORDER_STATUS_CHOICES = [choice for choice in OrderStatus.choices if choice[0] != OrderStatus.DRAFT]
+PAYMENT_STATE_CHOICES = [choice for choice in PaymentState.choices if choice[0] != PaymentState.CREATING]
 
 
 class QuoteRequestSerializer(serializers.Serializer[Any]):
@@ -70,7 +71,7 @@ class CountryQuerySerializer(serializers.Serializer[Any]):
 class OrderFilterSerializer(serializers.Serializer[Any]):
     """Filters of the staff's list."""
 
-    status = serializers.ChoiceField(_PUBLIC_ORDER_STATUS, required=False)
+    status = serializers.ChoiceField(ORDER_STATUS_CHOICES, required=False)
     payment_status = serializers.ChoiceField(PaymentStatus.choices, required=False)
     fulfillment_status = serializers.ChoiceField(FulfillmentStatus.choices, required=False)
     number = serializers.CharField(required=False, max_length=20)
@@ -128,12 +129,12 @@ class PaymentActionSerializer(serializers.Serializer[Any]):
 
 class OrderPaymentSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    status = serializers.ChoiceField(_PUBLIC_PAYMENT_STATE)
+    status = serializers.ChoiceField(PAYMENT_STATE_CHOICES)
     action = PaymentActionSerializer(allow_null=True)
 
 
 class HistorySerializer(serializers.Serializer[Any]):
-    status = serializers.ChoiceField(_PUBLIC_ORDER_STATUS)
+    status = serializers.ChoiceField(ORDER_STATUS_CHOICES)
     at = serializers.DateTimeField()
     reason = serializers.CharField(allow_null=True)
 
@@ -141,7 +142,7 @@ class HistorySerializer(serializers.Serializer[Any]):
 class OrderSerializer(TotalsSerializer):
     id = serializers.UUIDField()
     number = serializers.CharField()
-    status = serializers.ChoiceField(_PUBLIC_ORDER_STATUS)
+    status = serializers.ChoiceField(ORDER_STATUS_CHOICES)
     payment_status = serializers.ChoiceField(PaymentStatus.choices)
     fulfillment_status = serializers.ChoiceField(FulfillmentStatus.choices)
     lines = LineSerializer(many=True)

@@ -3,8 +3,9 @@
 import django.db.models.deletion
 import django.db.models.expressions
 import django.utils.timezone
-import shared_lib.ids
 from django.db import migrations, models
+
+import shared_lib.ids
 
 
 class Migration(migrations.Migration):

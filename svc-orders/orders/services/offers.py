@@ -105,7 +105,11 @@ def _lines_now(cart: CartSnapshot, variants: dict[UUID, Variant]) -> list[Reserv
         available = variant.available if variant else 0
         if variant is None or available < line.quantity:
             short.append(
-                {"variant_id": line.variant_id, "requested": line.quantity, "available": max(available, 0)}
+                {
+                    "variant_id": str(line.variant_id),
+                    "requested": line.quantity,
+                    "available": max(available, 0),
+                }
             )
             continue
         lines.append(

@@ -11,7 +11,17 @@ from django.conf import settings
 from django.utils import timezone
 
 from orders import selectors
-from orders.models import CheckoutSaga, Order, OrderHistory, OrderLine, OrderPayment, ShippingMethod
+from orders.models import (
+    PAYABLE_STATES,
+    CheckoutSaga,
+    Order,
+    OrderHistory,
+    OrderLine,
+    OrderPayment,
+    PaymentState,
+    ShippingMethod,
+)
+from orders.services.payments import take_answer
 from orders.services.transitions import state_of
 from orders.totals import Totals
 from shared_lib.contracts.address import Address
@@ -65,14 +75,16 @@ class Draft:
             close_at=self.expires_at,
         )
         self.order.go("place")
+        # Nobody was told of this payment yet, so it should be waiting; if it is not, `write()` lets that have its effect.
+        self.moved_on = payment if payment.status not in PAYABLE_STATES else None
         self.payment = OrderPayment(
             id=payment.id,
             order=self.order,
             provider=payment.provider,
             currency=payment.amount.currency,
             amount=payment.amount.amount,
-            status=payment.status,
-            version=payment.version,
+            status=PaymentState.REQUIRES_PAYMENT_METHOD if self.moved_on else payment.status,
+            version=0 if self.moved_on else payment.version,
             action=None if payment.action is None else msgspec.to_builtins(payment.action),
         )
         self.lines = [
@@ -108,6 +120,8 @@ class Draft:
         self.history.save(force_insert=True)
         event = OrderPlaced(**state_of(self.order, self.lines), expires_at=self.expires_at)
         publish(event, subject=self.order.id)
+        if self.moved_on is not None:
+            take_answer(self.order, self.payment, self.moved_on)
 
 
 def new_number() -> str:

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from tests.messages import payment_refunded
+from tests.shop import Shop
+
+from orders import services
+from orders.models import Refund
+from tests.conftest import Buyer
+
+
+@pytest.fixture
+def refund(paid: Buyer) -> Refund:
+    """The refund of an order that was cancelled after it was paid."""
+    services.cancel_order(order_id=paid.order().id, who=paid.id)
+    return Refund.objects.get()
+
+
+def _make_due() -> None:
+    Refund.objects.filter(due_at__isnull=False).update(due_at=timezone.now() - timedelta(seconds=1))
+
+
+def test_a_refund_is_sent_with_the_id_that_was_stored_before(refund: Refund, shop: Shop):
+    services.send_refund(refund.id)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.due_at) == ("accepted", None)
+    assert list(shop.refunds) == [str(refund.id)]
+    assert shop.refunds[str(refund.id)]["amount"] == {"amount": refund.amount, "currency": "USD"}
+
+
+def test_a_refund_that_was_sent_is_not_sent_again(refund: Refund, shop: Shop):
+    services.send_refund(refund.id)
+    shop.calls.clear()
+
+    services.send_refund(refund.id)
+    services.send_due_refunds()
+
+    assert shop.calls == []
+
+
+def test_a_refund_whose_answer_is_lost_is_sent_again_and_moves_the_money_once(refund: Refund, shop: Shop):
+    shop.lose_answer("refund")
+    services.send_refund(refund.id)
+    refund.refresh_from_db()
+    assert (refund.status, refund.attempts) == ("pending", 1)
+    assert refund.error
+    assert services.send_due_refunds() == 0  # not before its time
+
+    _make_due()
+    assert services.send_due_refunds() == 1
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.error) == ("accepted", "")
+    assert len(shop.refunds) == 1
+
+
+def test_a_refund_that_payments_refuses_is_kept_for_people(refund: Refund, shop: Shop):
+    shop.payments[str(refund.payment_id)]["status"] = "requires_payment_method"
+
+    services.send_refund(refund.id)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.due_at) == ("failed", None)
+    assert "refund_exceeds_payment" in refund.error
+
+
+def test_a_refund_that_the_provider_could_not_make_is_kept_for_people(refund: Refund, shop: Shop):
+    services.send_refund(refund.id)
+    Refund.objects.update(status="pending", due_at=timezone.now())
+    shop.refunds[str(refund.id)]["status"] = "failed"
+
+    services.send_refund(refund.id)
+
+    refund.refresh_from_db()
+    assert refund.status == "failed"
+
+
+def test_the_event_may_come_before_the_answer(refund: Refund, paid: Buyer, shop: Shop, deliver: Any):
+    def event_first(request: Any) -> None:
+        payment = shop.move_payment(refund.payment_id, "succeeded")
+        deliver(payment_refunded(payment, refund_id=refund.id, amount=refund.amount, total=refund.amount))
+
+    shop.after["refund"].append(event_first)
+    services.send_refund(refund.id)
+
+    refund.refresh_from_db()
+    assert refund.status == "succeeded"
+    assert paid.order().payment_status == "refunded"

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.factories import OrderFactory, ShippingMethodFactory
+
+from orders import selectors
+from orders.models import Order
+from shared_lib.auth.users import TokenUser
+from shared_lib.exceptions import NotFound
+from shared_lib.ids import uuid7
+
+pytestmark = pytest.mark.django_db
+
+
+def _user(user_id: Any = None, *roles: str) -> TokenUser:
+    return TokenUser({"sub": str(user_id or uuid7()), "sid": str(uuid7()), "roles": roles, "iat": 0})
+
+
+def test_a_list_needs_as_many_queries_for_twenty_orders_as_for_one(django_assert_num_queries: Any):
+    user_id = uuid7()
+    for count in (1, 20):
+        OrderFactory.create_batch(count, user_id=user_id)
+        with django_assert_num_queries(3):
+            for order in selectors.orders_of(user_id):
+                selectors.order_document(order)
+
+
+def test_one_order_needs_three_queries(django_assert_num_queries: Any):
+    order = OrderFactory.create()
+
+    with django_assert_num_queries(3):
+        selectors.order_document(selectors.get_order(order.id, user=_user(order.user_id)))
+
+
+def test_an_order_is_found_by_its_buyer_and_by_staff_only():
+    order = OrderFactory.create()
+
+    assert selectors.get_order(order.id, user=_user(order.user_id)) == order
+    assert selectors.get_order(order.id, user=_user(None, "staff")) == order
+    with pytest.raises(NotFound):
+        selectors.get_order(order.id, user=_user())
+    with pytest.raises(NotFound):
+        selectors.get_order(order.id, user=_user(None, "seller"))
+
+
+def test_a_hidden_draft_is_found_by_nobody():
+    draft = Order.objects.create(user_id=uuid7(), currency="USD", version=0)
+
+    for user in (_user(draft.user_id), _user(None, "staff")):
+        with pytest.raises(NotFound):
+            selectors.get_order(draft.id, user=user)
+    assert not selectors.orders_of(draft.user_id).exists()
+    assert not selectors.all_orders({}).exists()
+
+
+def test_a_payment_that_is_only_being_made_is_not_shown():
+    order = OrderFactory.create()
+    assert selectors.order_document(order)["payment"]["id"] == order.payment_id
+    order.payment.status = "creating"
+
+    assert selectors.order_document(order)["payment"] is None
+
+
+def test_what_stands_in_the_way_of_a_new_order_of_a_cart():
+    cart_id = uuid7()
+    unpaid = OrderFactory.create(cart_id=cart_id, cart_version=1)
+    bought = OrderFactory.create(
+        cart_id=cart_id, cart_version=2, status="confirmed", payment_status="paid", close_at=None
+    )
+    OrderFactory.create(cart_id=cart_id, cart_version=2, status="cancelled", close_at=None)
+    OrderFactory.create(cart_version=2)
+
+    assert selectors.earlier_orders_of_cart(cart_id, 2) == [unpaid, bought]
+    assert selectors.earlier_orders_of_cart(cart_id, 3) == [unpaid]
+
+
+def test_shipping_methods_are_those_of_the_country_that_are_offered_cheapest_first():
+    ShippingMethodFactory.create(code="express", price_amount=899)
+    ShippingMethodFactory.create(code="standard", price_amount=399)
+    ShippingMethodFactory.create(code="old", price_amount=1, is_active=False)
+    ShippingMethodFactory.create(country="US", code="air")
+
+    assert [method.code for method in selectors.shipping_methods("GB")] == ["standard", "express"]
+    assert selectors.shipping_methods("FR") == []
