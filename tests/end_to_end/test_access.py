@@ -93,7 +93,7 @@ FORGERIES: dict[str, Callable[[Forger], str]] = {
     "claims changed": Forger.with_other_claims,
     "a refresh token": lambda forger: forger.refresh,
     "half a token": lambda forger: forger.good[: len(forger.good) // 2],
-    "nothing": lambda _: "",
+    "nonsense": lambda _: "nonsense",
 }
 
 
@@ -187,7 +187,7 @@ class TestPaths:
 
 
 class TestStores:
-    @pytest.mark.parametrize(("role", "database"), itertools.permutations(SERVICES, 2))
+    @pytest.mark.parametrize(("role", "database"), list(itertools.permutations(SERVICES, 2)))
     def test_no_role_opens_the_database_of_another(self, stack_env, role, database):
         own, other = role.replace("-", "_"), database.replace("-", "_")
 
