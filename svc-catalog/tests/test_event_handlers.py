@@ -1,0 +1,136 @@
+"""event_handlers, through the real inbox, with messages written by hand."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import messages
+import pytest
+import redis
+from factories import make_product, new_id, variant_of
+
+from catalog.models import Reservation, StockMovement, StockShortage
+from catalog.services import gateway_cache
+from catalog.services.reservations import reserve
+from shared_lib.cache import redis_client
+from shared_lib.contracts.events import StockChanged
+from shared_lib.contracts.internal.catalog import ReservationLineRequest
+
+pytestmark = pytest.mark.django_db
+
+
+def line_of(variant, quantity: int):
+    return messages.line(variant.pk, variant.product_id, quantity)
+
+
+def hold(variant, quantity: int):
+    reserve(
+        order_id=UUID(messages.ORDER),
+        lines=[ReservationLineRequest(variant_id=variant.pk, quantity=quantity)],
+    )
+
+
+def test_a_confirmed_order_sells_what_it_holds(deliver, stock_of, published):
+    variant = variant_of(make_product(stock=[5]))
+    hold(variant, 2)
+
+    deliver(messages.order_confirmed(2, line_of(variant, 2)))
+
+    assert stock_of(variant.pk) == (3, 0, 3)
+    assert [(event.version, event.available) for event in published(StockChanged)] == [(2, 3), (3, 3)]
+
+
+def test_the_same_message_twice_sells_once(deliver, stock_of):
+    variant = variant_of(make_product(stock=[5]))
+    hold(variant, 2)
+    message = messages.order_confirmed(2, line_of(variant, 2))
+
+    [event_id] = deliver(message)
+    deliver(message, again=event_id)
+    deliver(message)  # the same fact under another id
+
+    assert stock_of(variant.pk) == (3, 0, 3)
+
+
+def test_a_cancelled_order_frees_what_it_holds(deliver, stock_of):
+    variant = variant_of(make_product(stock=[5]))
+    hold(variant, 2)
+
+    deliver(messages.order_cancelled(2, line_of(variant, 2), was_confirmed=False))
+
+    assert stock_of(variant.pk) == (5, 0, 3)
+
+
+def test_confirmed_and_cancelled_in_one_batch_or_turned_round_end_alike(deliver, stock_of):
+    variant = variant_of(make_product(stock=[5]))
+    hold(variant, 2)
+    confirmed = messages.order_confirmed(2, line_of(variant, 2))
+    cancelled = messages.order_cancelled(3, line_of(variant, 2), was_confirmed=True)
+
+    deliver(cancelled, confirmed)
+
+    assert stock_of(variant.pk)[:2] == (5, 0)
+    assert Reservation.objects.get().status == "released"
+
+
+def test_a_confirmation_without_stock_is_recorded_and_not_tried_again(deliver):
+    variant = variant_of(make_product(stock=[0]))
+
+    deliver(messages.order_confirmed(2, line_of(variant, 2)))
+
+    assert StockShortage.objects.get().order_id == UUID(messages.ORDER)
+
+
+def test_a_return_is_on_hand_again(deliver, stock_of):
+    variant = variant_of(make_product(stock=[5]))
+
+    deliver(messages.return_received(7, line_of(variant, 1), line_of(variant, 1)))
+
+    assert stock_of(variant.pk) == (7, 0, 2)
+    movement = StockMovement.objects.get(kind="returned")
+    assert (movement.reference, movement.on_hand_delta) == (UUID(messages.RETURN), 2)
+
+
+def test_a_return_told_again_under_another_id_never_adds_twice(deliver, stock_of):
+    variant = variant_of(make_product(stock=[5]))
+    message = messages.return_received(7, line_of(variant, 1))
+    deliver(message)
+
+    with pytest.raises(AssertionError, match="movement_once"):
+        deliver(message)
+
+    assert stock_of(variant.pk) == (6, 0, 2)
+
+
+def test_a_return_of_a_variant_that_was_never_here_is_kept_as_a_failure(deliver):
+    with pytest.raises(AssertionError, match="never here"):
+        deliver(messages.return_received(7, messages.line(new_id(), new_id(), 1)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_own_events_renew_the_gateways_cache_once_a_batch(deliver):
+    key = gateway_cache.VERSION_KEY
+    try:
+        deliver(
+            messages.STOCK_CHANGED,
+            messages.product("product.published.v1"),
+            messages.product("product.updated.v1"),
+            messages.PRODUCT_ARCHIVED,
+        )
+        assert int(redis_client().get(key)) == 1
+
+        deliver(messages.STOCK_CHANGED)
+        assert int(redis_client().get(key)) == 2
+    finally:
+        redis_client().delete(key)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_redis_events_are_consumed_all_the_same(deliver, monkeypatch):
+    class Away:
+        def incr(self, key: str) -> int:
+            raise redis.ConnectionError("nobody there")
+
+    monkeypatch.setattr(gateway_cache, "redis_client", Away)
+
+    deliver(messages.STOCK_CHANGED)
