@@ -1,0 +1,3 @@
+from shared_lib.server import wsgi_application
+
+application = wsgi_application("config.settings")

@@ -1,0 +1,153 @@
+"""Sending mails: a row for each, claimed before it is worked on, tried again with growing pauses.
+
+A mail may go twice if a process dies between the answer of the mail server and the next commit; both have one Message-ID.
+Nothing is locked while svc-accounts and the mail server are asked.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import time
+from email.utils import parseaddr
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.utils import timezone
+
+from notifications import clients
+from notifications.exceptions import NotNeeded
+from notifications.kinds import WAYS, Kind
+from notifications.models import Email
+from notifications.rendering import render_mail
+from notifications.texts import find_language
+from shared_lib.contracts.internal.accounts import User
+from shared_lib.exceptions import ServiceUnavailable
+from shared_lib.jobs import SoftTimeLimitExceeded
+from shared_lib.jobs.rows import claim_due
+
+log = structlog.get_logger(__name__)
+
+# Seconds after each attempt: about two days in all. Each is longer than asking and sending may take.
+PAUSES = (60, 120, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400)
+# A sweep ends before the worker's limit for a task.
+SWEEP_SECONDS = 40.0
+
+
+def send_email(*, email_id: UUID) -> None:
+    """Sends one mail if it is due and nobody else is at it."""
+    for email in claim_due(Email.objects.filter(pk=email_id), limit=1, pauses=PAUSES):
+        _deliver(email)
+
+
+def send_due_emails() -> int:
+    """Sends what is due, one after the other, until nothing is left, the time is up, or nothing gets through at all."""
+    started, count = time.monotonic(), 0
+    while time.monotonic() - started < SWEEP_SECONDS:
+        claimed = claim_due(Email.objects.all(), limit=1, pauses=PAUSES)
+        if not claimed or not _deliver(claimed[0]):
+            break
+        count += 1
+    return count
+
+
+def _deliver(email: Email) -> bool:
+    """Tries to send a claimed mail and writes down what came of it. False if svc-accounts or the mail server is away."""
+    address = ""
+    try:
+        user = _recipient(email)
+        address = user.email
+        _compose(email, user).send()
+    except NotNeeded as reason:
+        _settle(email, error=str(reason))
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is kept with the row, which is tried again
+        return _keep_failure(email, error, address)
+    else:
+        _settle(email)
+    return True
+
+
+def _keep_failure(email: Email, error: Exception, address: str) -> bool:
+    """Gives the mail up or leaves it due; False if it failed for a reason that other mails would meet as well."""
+    reason = f"{type(error).__name__}: {error}"
+    if address:
+        reason = reason.replace(address, "<recipient>")
+    log.warning(
+        "email_not_sent", email_id=str(email.pk), kind=email.kind, attempts=email.attempts, error=reason
+    )
+    if _is_final(error):
+        _settle(email, error=reason, gave_up=True)
+        return True
+    Email.objects.filter(pk=email.pk).update(last_error=reason, updated_at=timezone.now())
+    if isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError):
+        return True
+    return not isinstance(error, OSError | ServiceUnavailable)
+
+
+def _settle(email: Email, *, error: str = "", gave_up: bool = False) -> None:
+    now = timezone.now()
+    Email.objects.filter(pk=email.pk).update(
+        due_at=None,
+        sent_at=None if error else now,
+        gave_up_at=now if gave_up else None,
+        last_error=error,
+        updated_at=now,
+    )
+
+
+def _recipient(email: Email) -> User:
+    user = clients.find_user(user_id=email.user_id)
+    if user is None:
+        raise NotNeeded("The account is not there any more.")
+    if email.kind == Kind.VERIFY_EMAIL and user.email_verified:
+        raise NotNeeded("The address is verified already.")
+    return user
+
+
+def _compose(email: Email, user: User) -> EmailMultiAlternatives:
+    """The mail with a fresh one-time link, where its kind has one.
+
+    A name is greeted only at a verified address: otherwise anybody could have us write anything to anybody.
+    """
+    kind, data, link = Kind(email.kind), dict(email.data), None
+    purpose = WAYS[kind].link
+    if kind == Kind.WELCOME and user.email_verified:
+        data["reason"], purpose, link = "verified", None, settings.STOREFRONT_URL
+    if purpose is not None:
+        one_time = clients.create_one_time_link(user_id=user.id, purpose=purpose)
+        if one_time is None:
+            raise NotNeeded("The account may not have such a link now.")
+        link = one_time.url
+    language = find_language(user.language)
+    name = user.name if user.email_verified else None
+    mail = render_mail(kind=kind, data=data, language=language, name=name, link=link)
+    message = EmailMultiAlternatives(
+        subject=mail.subject,
+        body=mail.text,
+        from_email=settings.EMAIL_FROM,
+        to=[user.email],
+        headers={
+            "Message-ID": f"<{email.pk}@{parseaddr(settings.EMAIL_FROM)[1].rpartition('@')[2]}>",
+            "Auto-Submitted": "auto-generated",
+            "Content-Language": language.code,
+        },
+    )
+    message.attach_alternative(mail.html, "text/html")
+    return message
+
+
+def _is_final(error: Exception) -> bool:
+    """True if the mail server will never take this mail for this recipient (5xx, RFC 5321 section 4.2.1).
+
+    What it says of us (authentication, sender) is a mistake in the settings, which somebody can correct.
+    """
+    match error:
+        case smtplib.SMTPRecipientsRefused():
+            return all(code >= 500 for code, _ in error.recipients.values())
+        case smtplib.SMTPDataError():
+            return error.smtp_code >= 500
+        case _:
+            return False

@@ -1,0 +1,72 @@
+"""Real threads, each with a connection of its own, on real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from notifications import services
+from notifications.kinds import Kind
+from notifications.models import Email, Notification
+from shared_lib.models import uuid7
+from tests.factories import ORDER, EmailFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Runs all calls together; the answer of each, or its exception."""
+    barrier = Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        try:
+            connection.ensure_connection()
+            barrier.wait(timeout=10)
+            return call()
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def test_hints_and_sweeps_at_once_send_each_mail_once(mailbox: Any, accounts: Any) -> None:
+    emails = EmailFactory.create_batch(6)
+    hints = [lambda email=email: services.send_email(email_id=email.pk) for email in emails]
+    results = at_once(*hints, services.send_due_emails, services.send_due_emails)
+    assert [result for result in results if isinstance(result, Exception)] == []
+    assert sorted(mail["Message-ID"] for mail in mailbox.mails) == sorted(
+        f"<{email.pk}@example.com>" for email in emails
+    )
+    assert not Email.objects.filter(sent_at=None).exists()
+
+
+def test_one_event_told_at_once_is_told_once() -> None:
+    user_id, event_id = uuid7(), uuid7()
+
+    def tell() -> None:
+        services.notify(user_id=user_id, kind=Kind.ORDER_PLACED, event_id=event_id, data=ORDER)
+
+    assert at_once(*[tell] * 6) == [None] * 6
+    assert Notification.objects.count() == 1
+
+
+def test_nothing_is_left_of_a_user_who_is_erased_while_being_told() -> None:
+    for _ in range(5):
+        user_id = uuid7()
+
+        def tell(user_id: Any = user_id) -> None:
+            services.notify(user_id=user_id, kind=Kind.ORDER_PLACED, event_id=uuid7(), data=ORDER)
+
+        def erase(user_id: Any = user_id) -> None:
+            services.erase_user(user_id=user_id)
+
+        assert at_once(tell, erase, tell, tell) == [None] * 4
+        assert not Notification.objects.filter(user_id=user_id).exists()

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SERVICE = Path(__file__).parents[1]
+
+
+def load_settings(**changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import config.settings as s; print(s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_USE_TLS)",
+        ],
+        cwd=SERVICE,
+        env={**os.environ, **changes},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_mail_server_is_read_from_one_url() -> None:
+    assert load_settings(SMTP_URL="smtp://mail.example.com:2525").stdout.split() == [
+        "mail.example.com",
+        "2525",
+        "False",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_URL", "http://mail.example.com"),
+        ("SMTP_URL", "mail"),
+        ("SMTP_URL", "smtp://"),
+        ("EMAIL_FROM", "the shop"),
+    ],
+)
+def test_a_setting_that_is_no_good_is_named_at_start(name: str, value: str) -> None:
+    result = load_settings(**{name: value})
+    assert result.returncode != 0
+    assert name in result.stderr.splitlines()[-1]
