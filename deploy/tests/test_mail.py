@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from mail.store import Store
 
+from mail.store import Store
 from shop.ports import choose_block
 
 DEPLOY = Path(__file__).resolve().parents[1]

@@ -79,11 +79,11 @@ def answers(kind: str, port: int, path: str = "/") -> bool:
 def holders(path: str) -> list[int]:
     """Other processes that hold the file open."""
     found = []
-    for process in os.scandir("/proc"):
+    for process in Path("/proc").iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
         try:
-            if any(os.path.realpath(its) == path for its in os.scandir(f"{process.path}/fd")):
+            if any(os.path.realpath(its) == path for its in (process / "fd").iterdir()):
                 found.append(int(process.name))
         except OSError:
             continue

@@ -7,13 +7,15 @@ from pathlib import Path
 from shop import processes
 
 LOWEST = 20000
+#: The state of a listening socket in /proc/net/tcp.
+LISTENING = "0A"
 #: A block of ports of one stack is this wide, so that two stacks that start at once rarely meet.
 STEP = 64
 
 
-def holder(port: int) -> str | None:
-    """Who listens on the TCP port: "nginx (pid 12)"; None when nobody does."""
-    inodes = set()
+def listeners(port: int) -> set[str]:
+    """The sockets that listen on the TCP port, as /proc names them; more than one is two programs on one port."""
+    found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             lines = Path(table).read_text().splitlines()[1:]
@@ -21,12 +23,18 @@ def holder(port: int) -> str | None:
             continue
         for line in lines:
             fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(f"socket:[{fields[9]}]")
-    if not inodes:
+            if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def holder(port: int) -> str | None:
+    """Who listens on the TCP port: "nginx (pid 12)"; None when nobody does."""
+    sockets = listeners(port)
+    if not sockets:
         return None
     for pid in processes.pids():
-        if inodes.intersection(processes.open_files(pid)):
+        if sockets.intersection(processes.open_files(pid)):
             return f"{processes.command(pid).split(' ')[0].rpartition('/')[2]} (pid {pid})"
     return "a process of another user"
 

@@ -13,7 +13,7 @@ MARKER = "SHOP_STATE"
 
 def pids() -> Iterator[int]:
     """Every process that is visible, zombies included."""
-    return (int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit())
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def stat(pid: int) -> tuple[str, int] | None:
@@ -58,9 +58,9 @@ def descendants(pid: int) -> list[int]:
 def open_files(pid: int) -> Iterator[str]:
     """What the descriptors of a process point to; nothing for a process of another user."""
     with suppress(OSError):
-        for descriptor in os.scandir(f"/proc/{pid}/fd"):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                yield str(Path(descriptor).readlink())
+                yield str(descriptor.readlink())
 
 
 def of_stack(state: Path) -> list[int]:

@@ -1,0 +1,139 @@
+"""kill -9 of every process of the running stack, one after the other. The list is read from the process tree.
+
+SHOP_DEMO_AFTER_EACH=1 buys something after each kill, not only after the last: slow, for a thorough look.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from shop import launch, ports, processes, stack, supervisor
+from shop.layout import ROOT, find_layout
+from shop.report import Progress
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+SECONDS_TO_RECOVER = 60
+
+
+@dataclass(frozen=True)
+class Target:
+    """A process, and what it is: its program, how deep below it, its command without numbers."""
+
+    pid: int
+    program: str
+    depth: int
+    command: str
+
+    @property
+    def kind(self) -> tuple[str, int, str]:
+        return self.program, self.depth, re.sub(r"\d+", "N", self.command)[:100]
+
+
+class Shop:
+    """The stack that `make test` or `make up` has started, seen from outside."""
+
+    def __init__(self) -> None:
+        layout = find_layout()
+        found = stack.find(layout, Progress())
+        number = supervisor.pid(layout)
+        assert found is not None, "there are no settings: is the stack up?"
+        assert number is not None, "the supervisor does not run"
+        self.stack, self.supervisor = found, number
+        self.programs = {program.name: program for program in found.programs()}
+
+    def states(self) -> dict[str, dict]:
+        return supervisor.states(self.stack.rpc)
+
+    def targets(self) -> list[Target]:
+        owners = {info["pid"]: name for name, info in self.states().items()}
+        found = []
+        for pid in processes.descendants(self.supervisor):
+            above, depth = pid, 0
+            while above not in owners and (parent := processes.stat(above)) and parent[1] > 1:
+                above, depth = parent[1], depth + 1
+            # A launcher is a program that is not there yet; what it becomes is looked at later.
+            if above in owners and "launch.py" not in (command := processes.command(pid)) and command != "?":
+                found.append(Target(pid, owners[above], depth, command))
+        return found
+
+    def trouble(self) -> list[str]:
+        """What is not as it should be now, in words."""
+        found = [
+            f"{name} is {info['statename']}"
+            for name, info in self.states().items()
+            if info["statename"] != "RUNNING"
+        ]
+        for program in self.programs.values():
+            for port in program.listens:
+                if (count := len(ports.listeners(port))) != 1:
+                    found.append(f"port {port} of {program.name} has {count} listeners")
+        probes = [
+            ("postgres", "POSTGRES_PORT", ""),
+            ("redis", "REDIS_PORT", ""),
+            ("amqp", "RABBITMQ_PORT", ""),
+        ]
+        probes.append(("http", "GATEWAY_PORT", "/readyz"))
+        for kind, port, path in probes:
+            if not launch.answers(kind, int(self.stack.env[port]), path):
+                found.append(f"{port} does not answer")
+        return found + self.orphans()
+
+    def orphans(self) -> list[str]:
+        """Processes of the stack that belong to no program any more."""
+        owned = {info["pid"] for info in self.states().values()}
+        below = set(processes.descendants(self.supervisor))
+        loose = [
+            pid
+            for pid in below
+            if (its := processes.stat(pid)) and its[1] == self.supervisor and pid not in owned
+        ]
+        outside = [
+            pid for pid in processes.of_stack(self.stack.layout.state) if pid not in below | {self.supervisor}
+        ]
+        return [
+            f"orphan {pid} {processes.command(pid)}" for pid in (*loose, *outside) if processes.alive(pid)
+        ]
+
+    def recover(self) -> float:
+        """Seconds until nothing is wrong; fails when that takes too long."""
+        began = time.monotonic()
+        while wrong := self.trouble():
+            assert time.monotonic() - began < SECONDS_TO_RECOVER, wrong
+            time.sleep(0.1)
+        return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    yield Shop()
+
+
+def buy(shop: Shop) -> None:
+    env = {"PATH": os.environ["PATH"], **shop.stack.for_clients()}
+    done = subprocess.run(
+        [sys.executable, "demo.py"], cwd=ROOT / "tests", env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_process_comes_back_after_kill_9_with_one_listener_and_no_orphan(shop: Shop) -> None:
+    shop.recover()
+    killed: dict[tuple[str, int, str], float] = {}
+    while target := next((target for target in shop.targets() if target.kind not in killed), None):
+        os.kill(target.pid, signal.SIGKILL)
+        while processes.alive(target.pid):
+            time.sleep(0.01)
+        seconds = killed[target.kind] = shop.recover()
+        print(f"{seconds:5.1f} s  {target.program} {target.depth} {target.command[:80]}", flush=True)
+        if os.environ.get("SHOP_DEMO_AFTER_EACH"):
+            buy(shop)
+    assert {program for program, depth, _ in killed if depth == 0} == set(shop.programs)
+    assert any(program.endswith("-web") and depth for program, depth, _ in killed), "no web worker was killed"
+    buy(shop)
