@@ -5,6 +5,7 @@ local client_address = require "shop.client_address"
 local cors = require "shop.cors"
 local denylist = require "shop.denylist"
 local health = require "shop.health"
+local ids = require "shop.ids"
 local jwks = require "shop.jwks"
 local limits = require "shop.limits"
 local login = require "shop.login"
@@ -24,6 +25,7 @@ local band = bit.band
 local counted = client_address.counted
 local path_of, match = router.path_of, router.match
 local scan = request_headers.scan
+local set_id = ids.set
 local take, limit_text = limits.take, limits.text
 local check_token = tokens.check
 
@@ -55,7 +57,7 @@ end
 
 -- Takes one from each limit of a list, and keeps the tightest one seen so far: it is what RateLimit tells.
 -- Returns the tightest limit, what it has left and when it is whole again; false when the request was refused and answered.
-local function spend(list, who, tightest, fewest, reset)
+local function spend_all(list, who, tightest, fewest, reset)
   for index = 1, #list do
     local policy = list[index]
     local left, seconds = take(policy, who)
@@ -66,6 +68,24 @@ local function spend(list, who, tightest, fewest, reset)
     if left < fewest then
       tightest, fewest, reset = policy, left, seconds
     end
+  end
+  return tightest, fewest, reset
+end
+
+-- The same without a loop for the usual list of one.
+local function spend(list, who, tightest, fewest, reset)
+  local policy = list[1]
+  if policy == nil then
+    return tightest, fewest, reset
+  elseif list[2] ~= nil then
+    return spend_all(list, who, tightest, fewest, reset)
+  end
+  local left, seconds = take(policy, who)
+  if not left then
+    refuse_rate(policy, seconds)
+    return false
+  elseif left < fewest then
+    return policy, left, seconds
   end
   return tightest, fewest, reset
 end
@@ -110,19 +130,40 @@ local function deadline(route)
   return kept.text
 end
 
+-- `access` is cut where loops are: LuaJIT compiles a function as one piece only if no loop of uncertain length runs in it.
+
+local function path_asked()
+  set_id()
+  return path_of(var.request_uri)
+end
+
+local function spend_by_address(route)
+  var.shop_route = route.label
+  var.shop_ratelimit_policy = route.policy_header
+  return spend(route.by_address, counted(), nil, math.huge, 0)
+end
+
+local function hand_over(route, tightest, fewest, reset)
+  if tightest then
+    var.shop_ratelimit = limit_text(tightest, fewest, reset)
+  end
+  var.shop_service = route.service
+  var.shop_deadline = deadline(route)
+end
+
 --- The access phase of everything but static files.
 function M.access()
+  local path = path_asked()
   local method = get_method()
-  local path = path_of(var.request_uri)
   local node = match(path)
   local route = node and node.routes[method]
   if not route then
     return no_route(path, method)
   end
-  var.shop_route = route.label
 
   local authorizations, data, length, body, strip = scan()
   if not authorizations or length > MAX_AUTHORIZATION then
+    var.shop_route = route.label
     return problems.answer(431, "headers_too_large")
   end
   if strip then
@@ -131,11 +172,11 @@ function M.access()
     end
   end
   if body and body_is_too_large(route) then
+    var.shop_route = route.label
     return problems.answer(413, "payload_too_large", ("At most %d bytes are taken here."):format(route.body))
   end
 
-  var.shop_ratelimit_policy = route.policy_header
-  local tightest, fewest, reset = spend(route.by_address, counted(), nil, math.huge, 0)
+  local tightest, fewest, reset = spend_by_address(route)
   if route.by_email[1] and tightest ~= false then
     local who = login.email_tried()
     if who then
@@ -165,14 +206,10 @@ function M.access()
     end
   end
 
-  if tightest then
-    var.shop_ratelimit = limit_text(tightest, fewest, reset)
-  end
+  hand_over(route, tightest, fewest, reset)
   if route.answer then
     return health[route.answer]()
   end
-  var.shop_service = route.service
-  var.shop_deadline = deadline(route)
   if route.exec then
     return ngx.exec(route.exec)
   end
@@ -226,6 +263,7 @@ end
 --- In each worker, when it starts.
 function M.init_worker()
   process.die_with_master()
+  ids.start()
   metrics.start()
   jwks.start(settings)
   denylist.start(settings)

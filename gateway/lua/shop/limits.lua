@@ -17,6 +17,8 @@ local M = {}
 local SLACK = 0.001    -- ms, for the rounding of repeated additions
 local KEEP = 600       -- s that an entry outlives its burst
 
+local SPREAD = 100     -- texts are kept by remaining * SPREAD + seconds
+
 local policies = {}    -- by name
 
 --- Prepares the limits of the route table.
@@ -94,13 +96,14 @@ end
 
 --- The RateLimit header for what `take` gave back.
 function M.text(policy, remaining, reset)
-  local texts = policy.texts
-  local place = remaining * 100000 + reset
-  local text = texts[place]
+  local place = remaining * SPREAD + reset
+  local text = policy.texts[place]
   if not text then
-    -- At most burst times window texts a policy; the usual ones make a few hundred.
     text = ('"%s";r=%d;t=%d'):format(policy.name, remaining, reset)
-    texts[place] = text
+    -- Kept where there are few of them: the usual limits have some hundred, one that was raised for a load test millions.
+    if remaining <= 1000 and reset < SPREAD then
+      policy.texts[place] = text
+    end
   end
   return text
 end

@@ -42,17 +42,22 @@ local function id_of(label)
   return id
 end
 
---- At the end of each request. The label of a route comes from the route table or nginx.conf, never from a client.
-function M.log()
-  local id = ids[var.shop_route] or id_of(var.shop_route)
-  local place = id * 1000 + ngx.status
-  requests[place] = (requests[place] or 0) + 1
-  local elapsed = now() - start_time()
-  local bucket = 1
+local function slow_bucket(elapsed)
+  local bucket = 2
   while bucket <= #BOUNDS and elapsed > BOUNDS[bucket] do
     bucket = bucket + 1
   end
-  place = id * SLOTS + bucket
+  return bucket
+end
+
+--- At the end of each request. The label of a route comes from the route table or nginx.conf, never from a client.
+function M.log()
+  local label = var.shop_route
+  local id = ids[label] or id_of(label)
+  local place = id * 1000 + ngx.status
+  requests[place] = (requests[place] or 0) + 1
+  local elapsed = now() - start_time()
+  place = id * SLOTS + (elapsed <= BOUNDS[1] and 1 or slow_bucket(elapsed))
   buckets[place] = (buckets[place] or 0) + 1
   seconds[id] = (seconds[id] or 0) + elapsed
 end
