@@ -7,8 +7,9 @@ from uuid import UUID
 
 import msgspec
 from django.db.models import QuerySet
+from django.utils import timezone
 
-from accounts.models import Address, User
+from accounts.models import Address, Session, User
 from shared_lib.contracts.address import Address as PostalAddress
 from shared_lib.contracts.internal import accounts as internal
 from shared_lib.exceptions import NotFound
@@ -35,6 +36,12 @@ def get_address(*, user_id: UUID, address_id: UUID) -> Address:
     if address is None:
         raise NotFound
     return address
+
+
+def list_sessions(*, user_id: UUID) -> QuerySet[Session]:
+    """The user's sessions that have not ended, newest first."""
+    alive = Session.objects.filter(user_id=user_id, revoked_at__isnull=True, expires_at__gt=timezone.now())
+    return alive.order_by("-created_at", "-pk")
 
 
 def get_user_for_services(*, user_id: UUID) -> internal.User:

@@ -133,4 +133,4 @@ def test_this_service_verifies_with_its_own_keys_and_asks_nobody(settings: Any) 
     keys = import_string(settings.ACCESS_TOKEN_KEYS)()
 
     assert keys is key_set()
-    assert keys.key(keys.kid).key_type == "EC"
+    assert keys.key(keys.kid) is not None

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 import redis
+from django.db import transaction
 from django.utils import timezone
 
 from accounts import deny_list, services, tasks
@@ -81,6 +82,7 @@ class TestRevoke:
         assert Session.objects.get().revoked_at is not None
 
     def test_a_token_that_is_not_ours_changes_nothing(self, pair: TokenPair, revoke: Any) -> None:
+        services.refresh(token=pair.refresh)
         session_id = Session.objects.get().pk
         for token in ("nonsense", RefreshToken(session_id, 0, b"x" * 32, b"y" * 16).encode()):
             assert revoke(token).status_code == 204
@@ -100,6 +102,14 @@ class TestRevoke:
         assert (cookie.value, cookie["path"], cookie["max-age"]) == ("", cookies.PATH, 0)
         assert Session.objects.get().revoked_at is not None
 
+    def test_what_is_rolled_back_is_denied_nobody(self, pair: TokenPair, denied: Any) -> None:
+        with transaction.atomic():
+            services.sign_out(token=pair.refresh)
+            transaction.set_rollback(True)
+
+        assert denied() == {}
+        assert Session.objects.get().revoked_at is None
+
     def test_redis_away_does_not_fail_it(
         self, pair: TokenPair, revoke: Any, published: Any, denied: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -107,6 +117,8 @@ class TestRevoke:
         with monkeypatch.context() as patch:
             patch.setattr("accounts.deny_list.redis_client", lambda: away)
             assert revoke(pair.refresh).status_code == 204
+            services.copy_revocation(event=published(SessionRevoked)[0])
+            assert services.repair_deny_list() == 0
         assert denied() == {}
 
         services.copy_revocation(event=published(SessionRevoked)[0])

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from rest_framework import serializers
 
-from accounts.models import Address, Language, Role, canonical_email
+from accounts.models import Address, Language, Role, Session, canonical_email
 from shared_lib.api.serializers import AddressSerializer
 
 MAX_PASSWORD_LENGTH = 256
@@ -105,6 +105,19 @@ class AddressBookEntrySerializer(AddressSerializer):
             name: value if value != "" else None
             for name, value in super().to_representation(instance).items()
         }
+
+
+class SessionSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    device = serializers.CharField(
+        source="user_agent", help_text="As the client named itself at sign-in (`User-Agent`)."
+    )
+    current = serializers.SerializerMethodField(help_text="Whether this is the session of the request.")
+    created_at = serializers.DateTimeField()
+    last_seen_at = serializers.DateTimeField(help_text="The last sign-in or refresh.")
+
+    def get_current(self, session: Session) -> bool:
+        return bool(session.pk == self.context["session_id"])
 
 
 class EmailSerializer(serializers.Serializer[Any]):

@@ -13,6 +13,8 @@ urlpatterns = [
     path("accounts/password/reset", views.PasswordResetView.as_view()),
     path("accounts/password/change", views.PasswordChangeView.as_view()),
     path("accounts/me", views.MeView.as_view()),
+    path("accounts/me/sessions", views.SessionsView.as_view()),
+    path("accounts/me/sessions/<uuid:session_id>", views.SessionView.as_view()),
     path("accounts/me/addresses", views.AddressesView.as_view()),
     path("accounts/me/addresses/<uuid:address_id>", views.AddressView.as_view()),
 ]

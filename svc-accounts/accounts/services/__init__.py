@@ -5,7 +5,7 @@ from accounts.services.demo import DEMO_USERS, CannotSeed, seed_demo_users
 from accounts.services.links import create_one_time_link
 from accounts.services.passwords import change_password, request_password_reset, reset_password
 from accounts.services.revocations import copy_revocation, forget_expired, repair_deny_list, schedule_copy
-from accounts.services.sessions import TokenPair, refresh, sign_in, sign_out
+from accounts.services.sessions import TokenPair, end_session, refresh, sign_in, sign_out
 from accounts.services.users import (
     deactivate_user,
     register,
@@ -24,6 +24,7 @@ __all__ = [
     "copy_revocation",
     "create_one_time_link",
     "deactivate_user",
+    "end_session",
     "forget_expired",
     "refresh",
     "register",

@@ -7,7 +7,7 @@ was away nor one that came back empty leaves a token working.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -64,7 +64,7 @@ def _deny(revocations: Sequence[Revocation]) -> None:
         return
     rows = Revocation.objects.bulk_create(revocations)
     publish_all((_event(row), row.session_id or row.user_id) for row in rows)
-    transaction.on_commit(lambda: _copy_now(rows))
+    transaction.on_commit(lambda: _copy(rows))
 
 
 def _event(row: Revocation) -> SessionRevoked:
@@ -76,12 +76,14 @@ def _event(row: Revocation) -> SessionRevoked:
     )
 
 
-def _copy_now(rows: Sequence[Revocation]) -> None:
-    """The request has been answered for by its commit: Redis being away must not fail it."""
+def _copy(rows: Sequence[Revocation]) -> bool:
+    """Whether `rows` are in Redis now. When it is away they wait for the next repair: what was asked for has been committed."""
     try:
         deny_list.add(rows)
     except RedisError as error:
         logger.warning("deny_list_not_written", entries=len(rows), error=repr(error))
+        return False
+    return True
 
 
 def schedule_copy(*, event: SessionRevoked) -> None:
@@ -91,27 +93,30 @@ def schedule_copy(*, event: SessionRevoked) -> None:
 
 
 def copy_revocation(*, event: SessionRevoked) -> None:
-    """Writes the revocation of `event` to Redis. Raises `RedisError`."""
+    """Writes the revocation of `event` to Redis."""
     fields = ("user_id", "session_id", "issued_before", "expires_at")
-    deny_list.add([Revocation(**{field: getattr(event, field) for field in fields})])
+    _copy([Revocation(**{field: getattr(event, field) for field in fields})])
 
 
 def repair_deny_list() -> int:
     """Drops what has expired and writes everything again when Redis holds too little. Returns how many were written."""
     now = timezone.now()
     wanted = Revocation.objects.filter(expires_at__gt=now)
-    if (
-        deny_list.drop_expired_and_count(now)
-        >= wanted.values("user_id", "session_id", "issued_before").distinct().count()
-    ):
+    try:
+        held = deny_list.drop_expired_and_count(now)
+    except RedisError as error:
+        logger.warning("deny_list_not_repaired", error=repr(error))
         return 0
-    written = 0
+    if held >= wanted.values("user_id", "session_id", "issued_before").distinct().count():
+        return 0
     rows = list(wanted)
-    for start in range(0, len(rows), _CHUNK):
-        deny_list.add(rows[start : start + _CHUNK])
-        written += len(rows[start : start + _CHUNK])
+    written = sum(len(chunk) for chunk in _chunks(rows) if _copy(chunk))
     logger.warning("deny_list_repaired", entries=written)
     return written
+
+
+def _chunks(rows: Sequence[Revocation]) -> Iterator[Sequence[Revocation]]:
+    return (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
 
 
 def forget_expired(*, limit: int = _CHUNK) -> int:

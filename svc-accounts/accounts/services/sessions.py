@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password, verify_password
@@ -151,6 +152,15 @@ def sign_out(*, token: str) -> None:
         session = lock_session(presented.session_id)
         if session is not None and session.is_alive(timezone.now()) and _is_ours(session, presented):
             end_sessions([session], RevokeReason.SIGNED_OUT)
+
+
+def end_session(*, user_id: UUID, session_id: UUID) -> None:
+    """Ends one of the user's own sessions. Raises `NotFound`, also for one that has ended."""
+    with transaction.atomic():
+        session = lock_session(session_id)
+        if session is None or session.user_id != user_id or not session.is_alive(timezone.now()):
+            raise NotFound
+        end_sessions([session], RevokeReason.REMOVED_BY_USER)
 
 
 def _pair(user: User, token: RefreshToken, now: datetime) -> TokenPair:
