@@ -9,26 +9,26 @@ from celery import shared_task
 from orders import services
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def cancel_expired_orders() -> None:
     services.cancel_expired_orders()
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def settle_checkouts() -> None:
     services.settle_checkouts()
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def forget_checkouts() -> None:
     services.forget_checkouts()
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def send_refund(refund_id: str) -> None:
     services.send_refund(UUID(refund_id))
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def send_due_refunds() -> None:
     services.send_due_refunds()

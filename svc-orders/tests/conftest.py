@@ -8,13 +8,13 @@ from uuid import UUID
 import orjson
 import pytest
 import stamina
-from tests.factories import ShippingMethodFactory
-from tests.shop import ADDRESS, Shop
 
 from orders import services
-from orders.models import CheckoutSaga, Order
+from orders.models import CheckoutSaga, Order, OrderPayment
 from shared_lib.contracts.address import Address
 from shared_lib.ids import uuid7
+from tests.factories import ShippingMethodFactory
+from tests.shop import ADDRESS, Shop
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +69,16 @@ class Buyer:
 
     def saga(self) -> CheckoutSaga:
         return CheckoutSaga.objects.get(user_id=self.id)
+
+    def payment_row(self) -> OrderPayment:
+        """What this service knows of that order's current payment."""
+        payment = self.order().payment
+        assert payment is not None
+        return payment
+
+    def history(self) -> list[tuple[str, str, UUID | None]]:
+        """Status, reason and author of each row."""
+        return list(self.order().history.order_by("id").values_list("status", "reason", "who"))
 
     def payment(self) -> dict[str, Any]:
         """What svc-payments holds for that order."""

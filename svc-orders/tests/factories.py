@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import factory
 from django.utils import timezone
 
@@ -36,25 +38,41 @@ class OrderFactory(factory.django.DjangoModelFactory[Order]):
 
     class Meta:
         model = Order
-        skip_postgeneration_save = True
 
-    user_id = factory.LazyFunction(uuid7)
-    number = factory.LazyFunction(new_number)
-    status = OrderStatus.AWAITING_PAYMENT
     currency = "USD"
+    status = OrderStatus.AWAITING_PAYMENT
     subtotal_amount = 1999
     shipping_amount = 399
     total_amount = 2398
-    shipping_address = factory.LazyFunction(lambda: {"full_name": "Ada Lovelace", "country": "GB"})
-    cart_id = factory.LazyFunction(uuid7)
     cart_version = 1
-    expires_at = factory.LazyFunction(timezone.now)
-    close_at = factory.LazyFunction(timezone.now)
 
-    @factory.post_generation
-    def parts(self, create: bool, extracted: object, **kwargs: object) -> None:
+    @classmethod
+    def _create(cls, model_class: type[Order], *args: Any, **values: Any) -> Order:
+        now = timezone.now()
+        order = Order(
+            **{
+                "user_id": uuid7(),
+                "number": new_number(),
+                "shipping_address": {"full_name": "Ada Lovelace", "country": "GB"},
+                "cart_id": uuid7(),
+                "expires_at": now,
+                "close_at": now,
+                **values,
+            }
+        )
+        order.payment = OrderPayment(
+            order=order,
+            provider="sandbox",
+            currency="USD",
+            amount=2398,
+            status=PaymentState.REQUIRES_PAYMENT_METHOD,
+            version=1,
+        )
+        order.save(force_insert=True)
+        order.payment.save(force_insert=True)
+        OrderHistory.objects.create(order=order, status=order.status, at=now)
         OrderLine.objects.create(
-            order=self,
+            order=order,
             position=0,
             variant_id=uuid7(),
             product_id=uuid7(),
@@ -65,13 +83,4 @@ class OrderFactory(factory.django.DjangoModelFactory[Order]):
             unit_price_amount=1999,
             line_total_amount=1999,
         )
-        OrderHistory.objects.create(order=self, status=self.status, at=timezone.now())
-        self.payment = OrderPayment.objects.create(
-            order=self,
-            provider="sandbox",
-            currency="USD",
-            amount=2398,
-            status=PaymentState.REQUIRES_PAYMENT_METHOD,
-            version=1,
-        )
-        self.save()
+        return order

@@ -4,13 +4,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.factories import OrderFactory, ShippingMethodFactory
-from tests.messages import payment_succeeded
-from tests.shop import ADDRESS, Shop
 
 from orders.models import Order
 from shared_lib.ids import uuid7
 from tests.conftest import Buyer
+from tests.factories import OrderFactory, ShippingMethodFactory
+from tests.messages import payment_succeeded
+from tests.shop import ADDRESS, Shop
 
 ORDER_FIELDS = [
     "id",

@@ -3,8 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.messages import payment_processing, payment_succeeded
-from tests.shop import ADDRESS, Shop
 
 from orders import services
 from orders.exceptions import (
@@ -24,6 +22,8 @@ from shared_lib.exceptions import InvalidValue, ServiceUnavailable
 from shared_lib.ids import uuid7
 from shared_lib.money import Money
 from tests.conftest import Buyer
+from tests.messages import payment_processing, payment_succeeded
+from tests.shop import ADDRESS, Shop
 
 
 def test_a_checkout_takes_the_stock_makes_a_payment_and_answers_with_the_order(buyer: Buyer, shop: Shop):

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from tests.shop import Crash, Shop
 
 from orders import services
 from orders.exceptions import CheckoutInProgress, OutOfStock
@@ -19,6 +18,7 @@ from shared_lib.api.idempotency import IdempotencyInProgress, IdempotencyKeyReus
 from shared_lib.contracts.events import OrderPlaced
 from shared_lib.exceptions import ServiceUnavailable
 from tests.conftest import Buyer
+from tests.shop import Crash, Shop
 
 Arrange = Callable[[pytest.MonkeyPatch, Shop], None]
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from tests.factories import OrderFactory, ShippingMethodFactory
 
 from orders.exceptions import OrderNotCancellable, OrderNotDeliverable, OrderNotPayable, OrderNotShippable
 from orders.models import ORDER_TRANSITIONS, CheckoutSaga, Order, OrderLine, OrderPayment, OrderStatus, Refund
 from shared_lib.ids import uuid7
+from tests.factories import OrderFactory, ShippingMethodFactory
 
 REFUSALS = {
     "place": OrderNotPayable,
@@ -88,7 +88,7 @@ def test_an_order_has_one_open_payment(db: None):
 
 
 def test_no_more_can_be_refunded_than_was_paid(db: None):
-    payment = OrderFactory.create().payment
+    payment = OrderPayment.objects.get(order=OrderFactory.create())
 
     _refused(
         "orderpayment_refunded_within_amount",

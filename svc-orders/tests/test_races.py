@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
-from tests.messages import payment_succeeded
-from tests.shop import Shop
 
 from orders import services
 from orders.exceptions import CheckoutInProgress, OrderNotCancellable, OutOfStock
@@ -24,6 +22,8 @@ from shared_lib.contracts.events import OrderCancelled, OrderConfirmed, OrderPla
 from shared_lib.exceptions import DomainError
 from shared_lib.ids import uuid7
 from tests.conftest import Buyer
+from tests.messages import payment_succeeded
+from tests.shop import Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -146,9 +146,7 @@ def test_two_cancellings_at_once_cancel_once(make_buyer: Any, published: Any):
         buyer.place()
         order = buyer.order()
 
-        at_once(
-            *[lambda order=order, buyer=buyer: services.cancel_order(order_id=order.id, who=buyer.id)] * 2
-        )
+        at_once(*[partial(services.cancel_order, order_id=order.id, who=buyer.id)] * 2)
 
         assert buyer.order().status == "cancelled"
         assert [event.order_id for event in published(OrderCancelled)].count(order.id) == 1
@@ -161,9 +159,7 @@ def test_two_cancellings_of_a_paid_order_pay_back_once(make_buyer: Any, shop: Sh
         order = buyer.order()
         deliver(payment_succeeded(shop.move_payment(order.payment_id, "succeeded")))
 
-        results = at_once(
-            *[lambda order=order, buyer=buyer: services.cancel_order(order_id=order.id, who=buyer.id)] * 2
-        )
+        results = at_once(*[partial(services.cancel_order, order_id=order.id, who=buyer.id)] * 2)
 
         assert _kinds(results) == {"Order": 1, OrderNotCancellable.__name__: 1}
         assert Refund.objects.get(order=order).amount == order.total_amount
@@ -189,8 +185,8 @@ def test_cancelling_against_paying_ends_cancelled_with_the_money_back(
         shop.before["cancel"][:] = [_a_moment] if round_ % 2 else []
 
         cancelled, _ = at_once(
-            lambda order=order, buyer=buyer: services.cancel_order(order_id=order.id, who=buyer.id),
-            lambda payment_id=payment_id: _pay(shop, deliver, payment_id),
+            partial(services.cancel_order, order_id=order.id, who=buyer.id),
+            partial(_pay, shop, deliver, payment_id),
         )
 
         assert not isinstance(cancelled, DomainError), cancelled
@@ -219,7 +215,7 @@ def test_expiry_against_paying_ends_confirmed_exactly_when_the_money_came(
         at_once(
             services.cancel_expired_orders,
             services.cancel_expired_orders,
-            lambda payment_id=payment_id: _pay(shop, deliver, payment_id),
+            partial(_pay, shop, deliver, payment_id),
         )
 
         paid = shop.payments[str(payment_id)]["status"] == "succeeded"

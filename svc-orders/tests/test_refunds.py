@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from tests.messages import payment_refunded
-from tests.shop import Shop
 
 from orders import services
 from orders.models import Refund
 from tests.conftest import Buyer
+from tests.messages import payment_refunded
+from tests.shop import Shop
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.factories import OrderFactory, ShippingMethodFactory
 
 from orders import selectors
-from orders.models import Order
+from orders.models import Order, OrderPayment
 from shared_lib.auth.users import TokenUser
 from shared_lib.exceptions import NotFound
 from shared_lib.ids import uuid7
+from tests.factories import OrderFactory, ShippingMethodFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -58,7 +58,8 @@ def test_a_hidden_draft_is_found_by_nobody():
 def test_a_payment_that_is_only_being_made_is_not_shown():
     order = OrderFactory.create()
     assert selectors.order_document(order)["payment"]["id"] == order.payment_id
-    order.payment.status = "creating"
+    OrderPayment.objects.filter(pk=order.payment_id).update(status="creating")
+    order = Order.objects.get(pk=order.pk)
 
     assert selectors.order_document(order)["payment"] is None
 

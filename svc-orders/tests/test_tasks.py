@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from celery import Celery
 from django.utils import timezone
-from tests.shop import Shop
 
 from orders import services, tasks
 from orders.models import CheckoutSaga, Order, Refund
 from shared_lib.exceptions import ServiceUnavailable
 from tests.conftest import Buyer
+from tests.shop import Shop
 
 
-def _past() -> timezone.datetime:
+def _past() -> datetime:
     return timezone.now() - timedelta(seconds=1)
 
 

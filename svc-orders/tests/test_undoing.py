@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from tests.messages import payment_canceled, payment_succeeded
-from tests.shop import Shop
 
 from orders import services
 from orders.models import CheckoutSaga, Order, Refund
 from shared_lib.exceptions import ServiceUnavailable
 from tests.conftest import Buyer
+from tests.messages import payment_canceled, payment_succeeded
+from tests.shop import Shop
 
 
 def _let_deadline_pass() -> None:
