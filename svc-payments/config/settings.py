@@ -1,4 +1,5 @@
 from django.core.exceptions import ImproperlyConfigured
+from marshmallow.validate import Range
 
 from shared_lib.settings import env, service_settings
 
@@ -8,11 +9,16 @@ EVENT_HANDLERS = ""  # svc-orders asks for what it wants; no event tells payment
 
 # The first is the default. A shop that runs in production names the ones it has contracts with.
 PAYMENT_PROVIDERS = env.list("PAYMENT_PROVIDERS", [] if globals()["ENVIRONMENT"] == "prod" else ["sandbox"])
-PAYMENT_PROVIDER_TIMEOUT_SECONDS = env.float("PAYMENT_PROVIDER_TIMEOUT_SECONDS", 8.0)
+PAYMENT_PROVIDER_TIMEOUT_SECONDS = env.float("PAYMENT_PROVIDER_TIMEOUT_SECONDS", 8.0, validate=Range(min=0.1))
 # Where a buyer may be sent back to: URLs, of which any path below is allowed too.
 PAYMENT_RETURN_URLS = env.list("PAYMENT_RETURN_URLS", [globals()["STOREFRONT_URL"]])
-PAYMENT_WEBHOOK_RETENTION_DAYS = env.int("PAYMENT_WEBHOOK_RETENTION_DAYS", 30)
+PAYMENT_WEBHOOK_RETENTION_DAYS = env.int("PAYMENT_WEBHOOK_RETENTION_DAYS", 30, validate=Range(min=1))
 
+for url in PAYMENT_RETURN_URLS:
+    if not url.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(
+            "PAYMENT_RETURN_URLS must be absolute http or https URLs, separated by commas."
+        )
 if unknown := set(PAYMENT_PROVIDERS) - {"sandbox"}:
     raise ImproperlyConfigured(
         f"PAYMENT_PROVIDERS names {', '.join(sorted(unknown))}, which is not a provider here."

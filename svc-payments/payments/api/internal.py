@@ -59,7 +59,7 @@ def _payment(payment: Payment) -> contract.Payment:
         order_id=payment.order_id,
         user_id=payment.user_id,
         version=payment.version,
-        status=cast(contract.PaymentStatus, payment.status),
+        status=cast("contract.PaymentStatus", payment.status),
         amount=payment.amount,
         refunded=payment.refunded,
         provider=payment.provider,
@@ -71,5 +71,5 @@ def _payment(payment: Payment) -> contract.Payment:
 
 def _refund(refund: Refund) -> contract.Refund:
     return contract.Refund(
-        id=refund.id, payment_id=refund.payment_id, amount=refund.amount, status=cast(Any, refund.status)
+        id=refund.id, payment_id=refund.payment_id, amount=refund.amount, status=cast("Any", refund.status)
     )

@@ -31,7 +31,7 @@ _PERSONAL = {"Cache-Control": "private, no-store"}
 
 
 def _user_id(request: Request) -> UUID:
-    return cast(TokenUser, request.user).id
+    return cast("TokenUser", request.user).id
 
 
 def _answer(payment: Payment) -> Response:

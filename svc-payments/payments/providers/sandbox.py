@@ -197,6 +197,10 @@ class SandboxProvider:
                 return msgspec.convert(snapshot, _Refund).read()
         return None
 
+    def close(self) -> None:
+        """Gives the connections back; for tests."""
+        self._http.close()
+
     def describe(self) -> dict[str, Any]:
         return {"type": "card", "name": "Test card", "test_tokens": list(_TEST_TOKENS)}
 

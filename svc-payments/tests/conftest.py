@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import override_settings
+
+from payments import providers
+from tests import sandbox_process
+from tests.sandbox_process import Receiver, SandboxProcess
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Transactional tests empty every table by TRUNCATE, which the ledger refuses: not in the test database."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE payments_ledgerentry DISABLE TRIGGER ledger_entry_no_truncate")
+        cursor.execute(
+            "ALTER TABLE payments_ledgertransaction DISABLE TRIGGER ledger_transaction_no_truncate"
+        )
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="session")
+def _sandbox(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[SandboxProcess]:
+    sandbox = SandboxProcess(tmp_path_factory.mktemp("sandbox"), receiver)
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture(scope="session")
+def _provider(_sandbox: SandboxProcess) -> Iterator[Any]:
+    """The service's own client of the sandbox that this session started."""
+    values = {
+        "SANDBOX_URL": _sandbox.url,
+        "SANDBOX_API_KEY": sandbox_process.API_KEY,
+        "SANDBOX_WEBHOOK_SECRET": sandbox_process.WEBHOOK_SECRET,
+        "PAYMENT_PROVIDER_TIMEOUT_SECONDS": 3.0,
+        "PAYMENT_RETURN_URLS": ["http://storefront.test", "https://shop.example:8443/checkout"],
+    }
+    with override_settings(**values):
+        providers.get_provider.cache_clear()
+        provider: Any = providers.get_provider("sandbox")
+        yield provider
+        provider.close()
+        providers.get_provider.cache_clear()
+
+
+@pytest.fixture
+def sandbox(_sandbox: SandboxProcess, _provider: Any) -> SandboxProcess:
+    """The running sandbox provider, for tests that look at it; every test of the service uses it."""
+    return _sandbox
+
+
+@pytest.fixture(autouse=True)
+def _real_provider(request: pytest.FixtureRequest) -> None:
+    """Nothing of the service is tested against anything else than the sandbox of this session."""
+    if request.node.get_closest_marker("django_db"):
+        request.getfixturevalue("_provider")
+
+
+class HookedProvider:
+    """The real provider, with code of the test run just before or after one of its calls.
+
+    `hooked.before["confirm_intent"] = function`; a hook runs once.
+    """
+
+    def __init__(self, provider: Any) -> None:
+        self._provider = provider
+        self.before: dict[str, Callable[[], Any]] = {}
+        self.after: dict[str, Callable[[], Any]] = {}
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._provider, name)
+        if not callable(real):
+            return real
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append(name)
+            if hook := self.before.pop(name, None):
+                hook()
+            result = real(*args, **kwargs)
+            if hook := self.after.pop(name, None):
+                hook()
+            return result
+
+        return call
+
+
+@pytest.fixture
+def provider(_provider: Any, monkeypatch: pytest.MonkeyPatch) -> HookedProvider:
+    hooked = HookedProvider(_provider)
+    monkeypatch.setattr(providers, "get_provider", lambda name: hooked)
+    return hooked
+
+
+@pytest.fixture(autouse=True)
+def hints(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...]]]:
+    """The hints that were sent to the worker; there is none in these tests."""
+    sent: list[tuple[str, tuple[Any, ...]]] = []
+    monkeypatch.setattr(
+        "shared_lib.jobs.hints._publish", lambda task, args, kwargs: sent.append((task.name, args))
+    )
+    return sent

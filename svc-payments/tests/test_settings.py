@@ -1,0 +1,98 @@
+"""What the service and the sandbox refuse to start with. Each start is a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.sandbox_process import SERVICE_FOLDER
+
+PRODUCTION = {
+    "ENVIRONMENT": "prod",
+    "SECRET_KEY": "s" * 60,
+    "PUBLIC_BASE_URL": "https://shop.example",
+    "STOREFRONT_URL": "https://www.shop.example",
+}
+SANDBOX = {"SANDBOX_URL": "http://127.0.0.1:1", "SANDBOX_API_KEY": "k", "SANDBOX_WEBHOOK_SECRET": "s"}
+
+
+def start(*command: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        **SANDBOX,
+        **{name: value for name, value in changes.items() if value is not None},
+    }
+    for name, value in changes.items():
+        if value is None:
+            environment.pop(name, None)
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=SERVICE_FOLDER,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def show(name: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    return start("-c", f"import config.settings as settings; print(settings.{name})", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({**PRODUCTION, "PAYMENT_PROVIDERS": "sandbox"}, "The payment provider `sandbox` moves no money"),
+        ({"PAYMENT_PROVIDERS": "paypal"}, "PAYMENT_PROVIDERS names paypal"),
+        ({"SANDBOX_API_KEY": None}, '"SANDBOX_API_KEY" not set'),
+        ({"SANDBOX_URL": "localhost"}, '"SANDBOX_URL" is not an absolute URL'),
+        ({"PAYMENT_PROVIDER_TIMEOUT_SECONDS": "0"}, "PAYMENT_PROVIDER_TIMEOUT_SECONDS"),
+        ({"PAYMENT_RETURN_URLS": "storefront"}, "PAYMENT_RETURN_URLS"),
+    ],
+)
+def test_the_service_does_not_start_with_a_setting_that_is_wrong(
+    changes: dict[str, str | None], sentence: str
+) -> None:
+    ended = show("PAYMENT_PROVIDERS", **changes)
+    assert ended.returncode != 0
+    assert sentence in ended.stderr
+
+
+def test_production_offers_no_provider_unless_told() -> None:
+    ended = show("PAYMENT_PROVIDERS", **PRODUCTION)
+    assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
+
+
+def test_development_offers_the_sandbox_and_returns_to_the_storefront() -> None:
+    assert show("PAYMENT_PROVIDERS").stdout == "['sandbox']\n"
+    assert show("PAYMENT_RETURN_URLS", STOREFRONT_URL="http://shop.test").stdout == "['http://shop.test']\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"ENVIRONMENT": "prod"}, "does not run when ENVIRONMENT is prod"),
+        ({"SANDBOX_API_KEY": ""}, '"SANDBOX_API_KEY" is not set'),
+        ({"SANDBOX_WEBHOOK_URL": "nowhere"}, '"SANDBOX_WEBHOOK_URL" is not an absolute http or https URL'),
+        ({"PORT": "x"}, '"PORT" is not a number'),
+        ({"SANDBOX_SETTLE_SECONDS": "-1"}, '"SANDBOX_SETTLE_SECONDS" must not be negative'),
+        ({"SANDBOX_DATABASE": "/proc/nothing/here.sqlite3"}, "cannot use /proc/nothing/here.sqlite3"),
+    ],
+)
+def test_the_sandbox_does_not_start_with_a_setting_that_is_wrong(
+    changes: dict[str, str], sentence: str, tmp_path: object
+) -> None:
+    good = {
+        "SANDBOX_DATABASE": f"{tmp_path}/sandbox.sqlite3",
+        "SANDBOX_WEBHOOK_URL": "http://127.0.0.1:1/",
+        "SANDBOX_PUBLIC_URL": "http://shop.test/dev/payments",
+        "PORT": "1",
+    }
+    ended = start("-m", "sandbox", **{**good, **changes})
+    assert ended.returncode == 1
+    assert sentence in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1, "one sentence, no stack trace"
