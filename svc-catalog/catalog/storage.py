@@ -25,7 +25,7 @@ class AtomicFileSystemStorage(FileSystemStorage):
         final = PurePosixPath(name)
         partial = str(final.with_name(f".{final.name}.{uuid4().hex}"))
         try:
-            super()._save(partial, content)
+            super()._save(partial, content)  # type: ignore[misc]  # not in the stubs
             Path(self.path(partial)).replace(self.path(name))
         except BaseException:
             self.delete(partial)

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-import messages
 import pytest
 import redis
-from factories import make_product, new_id, variant_of
 
-from catalog.models import Reservation, StockMovement, StockShortage
+from catalog.models import Reservation, StockMovement, StockShortage, Variant
 from catalog.services import gateway_cache
 from catalog.services.reservations import reserve
 from shared_lib.cache import redis_client
 from shared_lib.contracts.events import StockChanged
 from shared_lib.contracts.internal.catalog import ReservationLineRequest
+from tests import messages
+from tests.factories import make_product, new_id, variant_of
 
 pytestmark = pytest.mark.django_db
 
 
-def line_of(variant, quantity: int):
+def line_of(variant: Variant, quantity: int) -> dict[str, Any]:
     return messages.line(variant.pk, variant.product_id, quantity)
 
 
-def hold(variant, quantity: int):
+def hold(variant: Variant, quantity: int) -> None:
     reserve(
         order_id=UUID(messages.ORDER),
         lines=[ReservationLineRequest(variant_id=variant.pk, quantity=quantity)],
     )
 
 
-def test_a_confirmed_order_sells_what_it_holds(deliver, stock_of, published):
+def test_a_confirmed_order_sells_what_it_holds(deliver: Any, stock_of: Any, published: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     hold(variant, 2)
 
@@ -40,7 +41,7 @@ def test_a_confirmed_order_sells_what_it_holds(deliver, stock_of, published):
     assert [(event.version, event.available) for event in published(StockChanged)] == [(2, 3), (3, 3)]
 
 
-def test_the_same_message_twice_sells_once(deliver, stock_of):
+def test_the_same_message_twice_sells_once(deliver: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     hold(variant, 2)
     message = messages.order_confirmed(2, line_of(variant, 2))
@@ -52,7 +53,7 @@ def test_the_same_message_twice_sells_once(deliver, stock_of):
     assert stock_of(variant.pk) == (3, 0, 3)
 
 
-def test_a_cancelled_order_frees_what_it_holds(deliver, stock_of):
+def test_a_cancelled_order_frees_what_it_holds(deliver: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     hold(variant, 2)
 
@@ -61,7 +62,7 @@ def test_a_cancelled_order_frees_what_it_holds(deliver, stock_of):
     assert stock_of(variant.pk) == (5, 0, 3)
 
 
-def test_confirmed_and_cancelled_in_one_batch_or_turned_round_end_alike(deliver, stock_of):
+def test_confirmed_and_cancelled_in_one_batch_or_turned_round_end_alike(deliver: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     hold(variant, 2)
     confirmed = messages.order_confirmed(2, line_of(variant, 2))
@@ -73,7 +74,7 @@ def test_confirmed_and_cancelled_in_one_batch_or_turned_round_end_alike(deliver,
     assert Reservation.objects.get().status == "released"
 
 
-def test_a_confirmation_without_stock_is_recorded_and_not_tried_again(deliver):
+def test_a_confirmation_without_stock_is_recorded_and_not_tried_again(deliver: Any) -> None:
     variant = variant_of(make_product(stock=[0]))
 
     deliver(messages.order_confirmed(2, line_of(variant, 2)))
@@ -81,7 +82,7 @@ def test_a_confirmation_without_stock_is_recorded_and_not_tried_again(deliver):
     assert StockShortage.objects.get().order_id == UUID(messages.ORDER)
 
 
-def test_a_return_is_on_hand_again(deliver, stock_of):
+def test_a_return_is_on_hand_again(deliver: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
 
     deliver(messages.return_received(7, line_of(variant, 1), line_of(variant, 1)))
@@ -91,7 +92,7 @@ def test_a_return_is_on_hand_again(deliver, stock_of):
     assert (movement.reference, movement.on_hand_delta) == (UUID(messages.RETURN), 2)
 
 
-def test_a_return_told_again_under_another_id_never_adds_twice(deliver, stock_of):
+def test_a_return_told_again_under_another_id_never_adds_twice(deliver: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     message = messages.return_received(7, line_of(variant, 1))
     deliver(message)
@@ -102,13 +103,13 @@ def test_a_return_told_again_under_another_id_never_adds_twice(deliver, stock_of
     assert stock_of(variant.pk) == (6, 0, 2)
 
 
-def test_a_return_of_a_variant_that_was_never_here_is_kept_as_a_failure(deliver):
+def test_a_return_of_a_variant_that_was_never_here_is_kept_as_a_failure(deliver: Any) -> None:
     with pytest.raises(AssertionError, match="never here"):
         deliver(messages.return_received(7, messages.line(new_id(), new_id(), 1)))
 
 
 @pytest.mark.django_db(transaction=True)
-def test_own_events_renew_the_gateways_cache_once_a_batch(deliver):
+def test_own_events_renew_the_gateways_cache_once_a_batch(deliver: Any) -> None:
     key = gateway_cache.VERSION_KEY
     try:
         deliver(
@@ -117,16 +118,16 @@ def test_own_events_renew_the_gateways_cache_once_a_batch(deliver):
             messages.product("product.updated.v1"),
             messages.PRODUCT_ARCHIVED,
         )
-        assert int(redis_client().get(key)) == 1
+        assert redis_client().get(key) == b"1"
 
         deliver(messages.STOCK_CHANGED)
-        assert int(redis_client().get(key)) == 2
+        assert redis_client().get(key) == b"2"
     finally:
         redis_client().delete(key)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_redis_events_are_consumed_all_the_same(deliver, monkeypatch):
+def test_without_redis_events_are_consumed_all_the_same(deliver: Any, monkeypatch: Any) -> None:
     class Away:
         def incr(self, key: str) -> int:
             raise redis.ConnectionError("nobody there")

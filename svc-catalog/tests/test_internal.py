@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
-from factories import SELLER, make_category, make_product, new_id, variant_of
 
-from catalog.models import Product, Reservation
+from catalog.models import Product, Reservation, Variant
 from catalog.selectors import internal as selectors
 from catalog.services.reservations import sell_reservation
 from shared_lib.contracts.internal import catalog as contract
 from shared_lib.money import Money
+from tests.factories import SELLER, make_category, make_product, new_id, variant_of
 
 pytestmark = pytest.mark.django_db
 
 RESERVATIONS = "/internal/v1/reservations"
 
 
-def asked(order_id: object, *wanted: tuple[object, int]) -> dict[str, object]:
+def asked(order_id: object, *wanted: tuple[Variant, int]) -> dict[str, object]:
     return {
         "order_id": str(order_id),
         "lines": [{"variant_id": str(variant.pk), "quantity": quantity} for variant, quantity in wanted],
@@ -27,7 +29,9 @@ def asked(order_id: object, *wanted: tuple[object, int]) -> dict[str, object]:
 # Variants
 
 
-def test_variants_are_told_as_they_are_now(internal, settings, django_assert_num_queries):
+def test_variants_are_told_as_they_are_now(
+    internal: Any, settings: Any, django_assert_num_queries: Any
+) -> None:
     product = make_product(
         slug="shirt",
         name="Linen Shirt",
@@ -69,7 +73,7 @@ def test_variants_are_told_as_they_are_now(internal, settings, django_assert_num
     assert told[other.pk].thumbnail is None
 
 
-def test_what_is_not_for_sale_is_left_out(internal):
+def test_what_is_not_for_sale_is_left_out(internal: Any) -> None:
     draft, removed = variant_of(make_product(status=Product.Status.DRAFT)), variant_of(make_product())
     removed.soft_delete()
 
@@ -79,14 +83,16 @@ def test_what_is_not_for_sale_is_left_out(internal):
 
 
 @pytest.mark.parametrize("ids", ["x", ",".join(str(new_id()) for _ in range(101))])
-def test_ids_that_are_not_valid_are_refused(internal, ids):
+def test_ids_that_are_not_valid_are_refused(internal: Any, ids: Any) -> None:
     assert internal("svc-cart").get(f"/internal/v1/variants?ids={ids}").status_code == 422
 
 
 # Snapshot
 
 
-def test_the_snapshot_has_every_published_product_once(internal, monkeypatch, settings):
+def test_the_snapshot_has_every_published_product_once(
+    internal: Any, monkeypatch: Any, settings: Any
+) -> None:
     monkeypatch.setattr(selectors, "SNAPSHOT_PAGE_SIZE", 2)
     products = [make_product(stock=[1, 2], variants=[{"color": "Red"}, {"color": "Blue"}]) for _ in range(5)]
     make_product(status=Product.Status.ARCHIVED)
@@ -112,14 +118,14 @@ def test_the_snapshot_has_every_published_product_once(internal, monkeypatch, se
     assert (one.version, one.slug, one.category) == (1, products[0].slug, products[0].category.slug)
 
 
-def test_a_cursor_that_is_not_valid_is_refused(internal):
+def test_a_cursor_that_is_not_valid_is_refused(internal: Any) -> None:
     assert internal("svc-cart").get("/internal/v1/products?cursor=x").status_code == 422
 
 
 # Reservations
 
 
-def test_a_reservation_is_made_repeated_and_undone(internal, stock_of):
+def test_a_reservation_is_made_repeated_and_undone(internal: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[3], prices=[2500]))
     order_id = new_id()
     orders = internal("svc-orders")
@@ -140,7 +146,7 @@ def test_a_reservation_is_made_repeated_and_undone(internal, stock_of):
     assert (closed.status_code, closed.json()["code"]) == (409, "reservation_closed")
 
 
-def test_undoing_what_was_never_reserved_leaves_a_tombstone(internal):
+def test_undoing_what_was_never_reserved_leaves_a_tombstone(internal: Any) -> None:
     order_id = new_id()
 
     assert internal("svc-orders").delete(f"{RESERVATIONS}/{order_id}").status_code == 204
@@ -148,7 +154,7 @@ def test_undoing_what_was_never_reserved_leaves_a_tombstone(internal):
     assert Reservation.objects.get(pk=order_id).status == "released"
 
 
-def test_what_is_sold_is_not_undone_by_the_draft(internal):
+def test_what_is_sold_is_not_undone_by_the_draft(internal: Any) -> None:
     variant = variant_of(make_product(stock=[3]))
     order_id = new_id()
     orders = internal("svc-orders")
@@ -160,7 +166,7 @@ def test_what_is_sold_is_not_undone_by_the_draft(internal):
     assert (answer.status_code, answer.json()["code"]) == (409, "reservation_closed")
 
 
-def test_a_shortage_names_the_lines(internal):
+def test_a_shortage_names_the_lines(internal: Any) -> None:
     few, plenty = variant_of(make_product(stock=[1])), variant_of(make_product(stock=[9]))
 
     answer = internal("svc-orders").post(RESERVATIONS, asked(new_id(), (plenty, 9), (few, 2)))
@@ -182,7 +188,7 @@ def test_a_shortage_names_the_lines(internal):
         ({"order_id": "x"}, "order_id"),
     ],
 )
-def test_a_request_that_is_not_valid_is_refused(internal, change, field):
+def test_a_request_that_is_not_valid_is_refused(internal: Any, change: Any, field: Any) -> None:
     body = asked(new_id(), (variant_of(make_product()), 1)) | change
 
     answer = internal("svc-orders").post(RESERVATIONS, body)
@@ -204,7 +210,9 @@ def test_a_request_that_is_not_valid_is_refused(internal, change, field):
         ("delete", f"{RESERVATIONS}/{new_id()}", {"svc-orders"}),
     ],
 )
-def test_only_named_services_are_answered(internal, api, method, path, allowed):
+def test_only_named_services_are_answered(
+    internal: Any, api: Any, method: Any, path: Any, allowed: Any
+) -> None:
     for caller in ("svc-accounts", "svc-cart", "svc-orders", "svc-payments", "svc-notifications"):
         status = getattr(internal(caller), method)(path).status_code
         assert (status == 403) is (caller not in allowed), (caller, status)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from factories import SELLER, make_category, make_product, new_id, variant_of
 
 from catalog.models import Product, ProductImage
 from catalog.services.reservations import reserve
 from catalog.services.seeding import seed_products
 from shared_lib.contracts.internal.catalog import ReservationLineRequest
+from tests.factories import SELLER, make_category, make_product, new_id, variant_of
 
 pytestmark = pytest.mark.django_db
 
@@ -21,16 +22,16 @@ LIST = "/api/v1/catalog/products"
 
 
 @pytest.fixture
-def get(api):
+def get(api: Any) -> Any:
     client = api.anonymous()
 
-    def read(query: str = "", **headers: str):
+    def read(query: str = "", **headers: str) -> Any:
         return client.get(LIST + query, headers=headers)
 
     return read
 
 
-def slugs(answer) -> list[str]:
+def slugs(answer: Any) -> list[str]:
     assert answer.status_code == 200, answer.content
     return [item["slug"] for item in answer.json()["results"]]
 
@@ -38,7 +39,7 @@ def slugs(answer) -> list[str]:
 # One item, one page
 
 
-def test_an_item_has_exactly_the_fields_of_the_contract(get, settings):
+def test_an_item_has_exactly_the_fields_of_the_contract(get: Any, settings: Any) -> None:
     product = make_product(
         slug="desk-lamp",
         name='Desk "Lamp" ü',
@@ -66,7 +67,7 @@ def test_an_item_has_exactly_the_fields_of_the_contract(get, settings):
     }
 
 
-def test_what_a_product_lacks_is_null(get):
+def test_what_a_product_lacks_is_null(get: Any) -> None:
     make_product(stock=[0])
 
     [item] = get().json()["results"]
@@ -79,7 +80,7 @@ def test_what_a_product_lacks_is_null(get):
     )
 
 
-def test_only_published_products_are_listed(get):
+def test_only_published_products_are_listed(get: Any) -> None:
     make_product(slug="here")
     make_product(status=Product.Status.DRAFT)
     make_product(status=Product.Status.ARCHIVED)
@@ -87,11 +88,11 @@ def test_only_published_products_are_listed(get):
     assert slugs(get()) == ["here"]
 
 
-def test_an_empty_list_is_an_answer(get):
+def test_an_empty_list_is_an_answer(get: Any) -> None:
     assert get("?category=nowhere").json() == {"results": [], "next": None, "previous": None}
 
 
-def test_a_list_costs_one_query(get, django_assert_num_queries):
+def test_a_list_costs_one_query(get: Any, django_assert_num_queries: Any) -> None:
     for _ in range(5):
         make_product(stock=[1, 2, 3])
 
@@ -99,7 +100,7 @@ def test_a_list_costs_one_query(get, django_assert_num_queries):
         assert len(get().json()["results"]) == 5
 
 
-def test_a_detail_costs_one_query(api, django_assert_num_queries):
+def test_a_detail_costs_one_query(api: Any, django_assert_num_queries: Any) -> None:
     product = make_product(stock=[1, 2, 3])
     client = api.anonymous()
 
@@ -110,7 +111,7 @@ def test_a_detail_costs_one_query(api, django_assert_num_queries):
 # Filters
 
 
-def test_filters_narrow_the_list(get):
+def test_filters_narrow_the_list(get: Any) -> None:
     home, garden = make_category("home"), make_category("garden")
     lighting = make_category("lighting", parent=home)
     lamps = make_category("lamps", parent=lighting)
@@ -136,7 +137,7 @@ def test_filters_narrow_the_list(get):
     assert slugs(get("?category=garden&in_stock=false")) == []
 
 
-def test_attributes_of_product_and_variants_filter(get):
+def test_attributes_of_product_and_variants_filter(get: Any) -> None:
     red, blue = {"color": "Red", "size": "M"}, {"color": "Blue", "size": "L"}
     make_product(slug="shirt", attributes={"brand": "Kestrel"}, variants=[red, blue])
     make_product(slug="sock", attributes={"brand": "Kestrel"}, variants=[{"color": "Red", "size": "S"}])
@@ -150,7 +151,7 @@ def test_attributes_of_product_and_variants_filter(get):
     assert slugs(get("?attr.nothing=Red")) == []
 
 
-def test_a_stock_that_runs_out_leaves_the_filter(get):
+def test_a_stock_that_runs_out_leaves_the_filter(get: Any) -> None:
     product = make_product(slug="last", stock=[1])
     reserve(order_id=new_id(), lines=[ReservationLineRequest(variant_id=variant_of(product).pk, quantity=1)])
 
@@ -161,7 +162,7 @@ def test_a_stock_that_runs_out_leaves_the_filter(get):
 # Search
 
 
-def test_words_are_found_in_name_brand_keywords_and_description(get):
+def test_words_are_found_in_name_brand_keywords_and_description(get: Any) -> None:
     make_product(slug="name", name="Trail Running Shoes")
     make_product(slug="brand", name="Bottle", brand="Running Co")
     make_product(slug="keyword", name="Tights", keywords="running sports")
@@ -176,7 +177,7 @@ def test_words_are_found_in_name_brand_keywords_and_description(get):
     assert slugs(get("?q=run+shoe")) == ["name"]
 
 
-def test_a_misspelt_word_finds_names_that_look_like_it(get):
+def test_a_misspelt_word_finds_names_that_look_like_it(get: Any) -> None:
     make_product(slug="headphones", name="Aurora Studio Headphones")
     make_product(slug="vase", name="Vase")
 
@@ -184,7 +185,7 @@ def test_a_misspelt_word_finds_names_that_look_like_it(get):
     assert slugs(get("?q=xyzzyq")) == []
 
 
-def test_a_search_goes_with_filters_and_sorts(get):
+def test_a_search_goes_with_filters_and_sorts(get: Any) -> None:
     shoes = make_category("shoes")
     make_product(slug="cheap", name="Running Shoes", prices=[100], category=shoes)
     make_product(slug="dear", name="Running Shoes", prices=[900], category=shoes)
@@ -195,7 +196,7 @@ def test_a_search_goes_with_filters_and_sorts(get):
     assert slugs(get("?q=shoes&category=shoes&max_price=100")) == ["cheap"]
 
 
-def test_an_empty_search_is_no_search(get):
+def test_an_empty_search_is_no_search(get: Any) -> None:
     make_product(slug="one")
 
     assert slugs(get("?q=")) == ["one"]
@@ -203,7 +204,7 @@ def test_an_empty_search_is_no_search(get):
 
 
 @pytest.mark.parametrize("q", ["'", '"', "a & | !", "\\", "%", "💥", "(((", "-", "a:*", "x" * 200])
-def test_no_search_text_breaks_anything(get, q):
+def test_no_search_text_breaks_anything(get: Any, q: Any) -> None:
     make_product(name="Desk Lamp")
 
     assert get(f"?q={quote(q)}").status_code == 200
@@ -221,7 +222,7 @@ SORTED = {
 
 
 @pytest.fixture
-def five():
+def five() -> list[Product]:
     category = make_category("all")
     rows = [  # price, rating, reviews, popularity
         (200, "4.00", 9, 50),
@@ -248,7 +249,7 @@ def five():
 @pytest.mark.usefixtures("five")
 @pytest.mark.parametrize("filters", ["", "&category=all", "&q=lamp"])
 @pytest.mark.parametrize("sort", [*SORTED, "relevance"])
-def test_following_next_and_previous_walks_every_row_once_and_back(get, sort, filters):
+def test_following_next_and_previous_walks_every_row_once_and_back(get: Any, sort: Any, filters: Any) -> None:
     whole = slugs(get(f"?sort={sort}{filters}"))
     if sort != "relevance":
         assert whole == SORTED[sort]
@@ -270,7 +271,7 @@ def test_following_next_and_previous_walks_every_row_once_and_back(get, sort, fi
     assert page["next"] is not None
 
 
-def test_equal_keys_neither_repeat_nor_lose_rows(get):
+def test_equal_keys_neither_repeat_nor_lose_rows(get: Any) -> None:
     made = {make_product(prices=[500], rating="4.00", review_count=1, popularity=7).slug for _ in range(7)}
 
     for sort in ("price", "-price", "rating", "popular"):
@@ -284,7 +285,7 @@ def test_equal_keys_neither_repeat_nor_lose_rows(get):
         assert set(seen) == made
 
 
-def test_a_row_that_comes_in_front_does_not_shift_the_next_page(get):
+def test_a_row_that_comes_in_front_does_not_shift_the_next_page(get: Any) -> None:
     for number in range(4):
         make_product(slug=f"old-{number}")
     first = get("?page_size=2")
@@ -295,7 +296,7 @@ def test_a_row_that_comes_in_front_does_not_shift_the_next_page(get):
     assert slugs(first) + slugs(second) == ["old-3", "old-2", "old-1", "old-0"]
 
 
-def test_links_keep_the_filters_and_do_not_trust_the_host_header(api, settings):
+def test_links_keep_the_filters_and_do_not_trust_the_host_header(api: Any, settings: Any) -> None:
     for _ in range(3):
         make_product(variants=[{"color": "Sky Blue"}])
 
@@ -342,7 +343,7 @@ def test_links_keep_the_filters_and_do_not_trust_the_host_header(api, settings):
         ("cursor=WyJuZXdlc3QiLCJ3IiwwLDEsMl0", "cursor"),
     ],
 )
-def test_a_wrong_parameter_is_named(get, query, field):
+def test_a_wrong_parameter_is_named(get: Any, query: Any, field: Any) -> None:
     make_product()
 
     answer = get(f"?{query}")
@@ -354,14 +355,14 @@ def test_a_wrong_parameter_is_named(get, query, field):
     assert [error["field"] for error in problem["errors"]] == [field]
 
 
-def test_every_wrong_parameter_is_named_at_once(get):
+def test_every_wrong_parameter_is_named_at_once(get: Any) -> None:
     answer = get("?sort=x&page_size=y&seller=z")
 
     assert {error["field"] for error in answer.json()["errors"]} == {"sort", "page_size", "seller"}
 
 
 @pytest.mark.usefixtures("five")
-def test_a_cursor_of_another_sort_is_refused(get):
+def test_a_cursor_of_another_sort_is_refused(get: Any) -> None:
     query = urlsplit(get("?sort=price&page_size=2").json()["next"]).query
 
     answer = get("?" + query.replace("sort=price", "sort=rating"))
@@ -369,7 +370,7 @@ def test_a_cursor_of_another_sort_is_refused(get):
     assert [error["field"] for error in answer.json()["errors"]] == ["cursor"]
 
 
-def test_a_page_has_at_most_a_hundred(get):
+def test_a_page_has_at_most_a_hundred(get: Any) -> None:
     category = make_category()
     Product.objects.bulk_create(
         Product(
@@ -387,7 +388,7 @@ def test_a_page_has_at_most_a_hundred(get):
     assert len(slugs(get("?page_size=1000"))) == 100
 
 
-def test_unknown_parameters_are_left_alone(get):
+def test_unknown_parameters_are_left_alone(get: Any) -> None:
     make_product(slug="one")
 
     assert slugs(get("?utm_source=mail")) == ["one"]
@@ -396,7 +397,7 @@ def test_unknown_parameters_are_left_alone(get):
 # Detail
 
 
-def test_a_product_in_full(api, settings):
+def test_a_product_in_full(api: Any, settings: Any) -> None:
     home = make_category("home", name="Home")
     product = make_product(
         slug="lamp",
@@ -453,7 +454,7 @@ def test_a_product_in_full(api, settings):
 @pytest.mark.parametrize(
     "key", ["nothing", str(new_id()), "UPPER", "a%00b", "x" * 500, "../x", "%F0%9F%92%A5", "0" * 36, "{}"]
 )
-def test_what_is_not_there_is_a_404_problem(api, key):
+def test_what_is_not_there_is_a_404_problem(api: Any, key: Any) -> None:
     make_product(status=Product.Status.DRAFT, slug="nothing")
 
     answer = api.anonymous().get(f"{LIST}/{key}")
@@ -462,7 +463,7 @@ def test_what_is_not_there_is_a_404_problem(api, key):
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_slug_that_looks_like_an_id_is_found(api):
+def test_a_slug_that_looks_like_an_id_is_found(api: Any) -> None:
     slug = "abcdefab-abcd-abcd-abcd-abcdefabcdef"
     make_product(slug=slug)
 
@@ -473,7 +474,9 @@ def test_a_slug_that_looks_like_an_id_is_found(api):
 
 
 @pytest.mark.parametrize("path", [LIST, f"{LIST}/lamp", "/api/v1/catalog/categories"])
-def test_public_reads_may_be_kept_by_shared_caches_and_checked_by_tag(api, settings, path):
+def test_public_reads_may_be_kept_by_shared_caches_and_checked_by_tag(
+    api: Any, settings: Any, path: Any
+) -> None:
     settings.CATALOG_SHARED_MAX_AGE_SECONDS = 10
     product = make_product(slug="lamp", stock=[1])
     client = api.anonymous()
@@ -490,21 +493,21 @@ def test_public_reads_may_be_kept_by_shared_caches_and_checked_by_tag(api, setti
     assert changed.status_code == (304 if path.endswith("categories") else 200)
 
 
-def test_a_token_makes_no_difference(api):
+def test_a_token_makes_no_difference(api: Any) -> None:
     make_product()
 
     assert api.anonymous().get(LIST, headers={"Authorization": "Bearer nonsense"}).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_other_methods_are_refused(api, method):
+def test_other_methods_are_refused(api: Any, method: Any) -> None:
     answer = getattr(api.anonymous(), method)(LIST)
 
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert answer.headers["Allow"] == "GET, HEAD"
 
 
-def test_head_answers_like_get(api):
+def test_head_answers_like_get(api: Any) -> None:
     make_product()
     client = api.anonymous()
 
@@ -533,7 +536,7 @@ PLANS = {
 }
 
 
-def test_each_way_to_ask_has_its_index_and_so_has_its_next_page(get):
+def test_each_way_to_ask_has_its_index_and_so_has_its_next_page(get: Any) -> None:
     seed_products(4000, events=False)
     for _ in range(5):
         make_product()

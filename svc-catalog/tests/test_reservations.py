@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.models import F, Sum
 from django.utils import timezone
-from factories import SELLER, make_product, make_variant, new_id, variant_of
 
 from catalog.exceptions import OutOfStock, ReservationClosed
-from catalog.models import Product, Reservation, ReservationLine, Stock, StockMovement, StockShortage
+from catalog.models import (
+    Product,
+    Reservation,
+    ReservationLine,
+    Stock,
+    StockMovement,
+    StockShortage,
+    Variant,
+)
 from catalog.services import reservations
 from catalog.services.reservations import (
     cancel_reservation,
@@ -28,15 +37,16 @@ from shared_lib.contracts.events import OrderLine, StockChanged
 from shared_lib.contracts.internal.catalog import Reservation as Held
 from shared_lib.contracts.internal.catalog import ReservationLineRequest
 from shared_lib.money import Money
+from tests.factories import SELLER, make_product, make_variant, new_id, variant_of
 
 pytestmark = pytest.mark.django_db
 
 
-def ask(*wanted: tuple[object, int]) -> list[ReservationLineRequest]:
+def ask(*wanted: tuple[Variant, int]) -> list[ReservationLineRequest]:
     return [ReservationLineRequest(variant_id=variant.pk, quantity=quantity) for variant, quantity in wanted]
 
 
-def ordered(*wanted: tuple[object, int]) -> list[OrderLine]:
+def ordered(*wanted: tuple[Variant, int]) -> list[OrderLine]:
     return [
         OrderLine(
             line_id=new_id(),
@@ -72,7 +82,7 @@ def books_balance() -> None:
 # Reserving
 
 
-def test_a_reservation_holds_every_line_at_the_price_of_this_moment(published, stock_of):
+def test_a_reservation_holds_every_line_at_the_price_of_this_moment(published: Any, stock_of: Any) -> None:
     shirt = make_product(
         name="Linen Shirt", prices=[2500], stock=[5], variants=[{"color": "Red", "size": "M"}]
     )
@@ -103,7 +113,7 @@ def test_a_reservation_holds_every_line_at_the_price_of_this_moment(published, s
     books_balance()
 
 
-def test_reserving_takes_one_statement_and_one_for_the_events(django_assert_num_queries):
+def test_reserving_takes_one_statement_and_one_for_the_events(django_assert_num_queries: Any) -> None:
     lines = ask(*((variant, 1) for variant in make_product(stock=[5, 5, 5]).variants.all()))
 
     with django_assert_num_queries(4) as queries:  # savepoint, reserve, outbox, release savepoint
@@ -112,7 +122,7 @@ def test_reserving_takes_one_statement_and_one_for_the_events(django_assert_num_
     assert sum("SAVEPOINT" in query["sql"] for query in queries.captured_queries) == 2
 
 
-def test_one_line_that_falls_short_means_none_is_held(published, stock_of):
+def test_one_line_that_falls_short_means_none_is_held(published: Any, stock_of: Any) -> None:
     plenty, few = variant_of(make_product(stock=[9])), variant_of(make_product(stock=[2]))
     order_id = new_id()
 
@@ -125,7 +135,7 @@ def test_one_line_that_falls_short_means_none_is_held(published, stock_of):
     assert not published(StockChanged)
 
 
-def test_what_is_unknown_or_no_longer_sold_counts_as_none_available():
+def test_what_is_unknown_or_no_longer_sold_counts_as_none_available() -> None:
     archived = variant_of(make_product(status=Product.Status.ARCHIVED))
     removed = variant_of(make_product())
     removed.soft_delete()
@@ -141,7 +151,7 @@ def test_what_is_unknown_or_no_longer_sold_counts_as_none_available():
     }
 
 
-def test_the_same_order_again_gets_the_same_reservation(stock_of):
+def test_the_same_order_again_gets_the_same_reservation(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[1]))
     order_id = new_id()
     first, created = reserve(order_id=order_id, lines=ask((variant, 1)))
@@ -154,7 +164,7 @@ def test_the_same_order_again_gets_the_same_reservation(stock_of):
     assert stock_of(variant.pk) == (1, 1, 2)
 
 
-def test_lines_of_one_variant_add_up(stock_of):
+def test_lines_of_one_variant_add_up(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
 
     held, _ = reserve(order_id=new_id(), lines=ask((variant, 2), (variant, 2)))
@@ -163,7 +173,7 @@ def test_lines_of_one_variant_add_up(stock_of):
     assert stock_of(variant.pk) == (5, 4, 2)
 
 
-def test_a_closed_reservation_is_not_taken_again(stock_of):
+def test_a_closed_reservation_is_not_taken_again(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     sold, released = new_id(), new_id()
     for order_id in (sold, released):
@@ -182,7 +192,7 @@ def test_a_closed_reservation_is_not_taken_again(stock_of):
 # Undoing
 
 
-def test_undoing_a_draft_frees_what_it_held(stock_of, published):
+def test_undoing_a_draft_frees_what_it_held(stock_of: Any, published: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
     reserve(order_id=order_id, lines=ask((variant, 2)))
@@ -195,7 +205,7 @@ def test_undoing_a_draft_frees_what_it_held(stock_of, published):
     books_balance()
 
 
-def test_a_reservation_that_arrives_after_its_undoing_takes_nothing(stock_of):
+def test_a_reservation_that_arrives_after_its_undoing_takes_nothing(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
 
@@ -206,7 +216,7 @@ def test_a_reservation_that_arrives_after_its_undoing_takes_nothing(stock_of):
     assert stock_of(variant.pk) == (5, 0, 1)
 
 
-def test_what_is_sold_cannot_be_undone_as_a_draft(stock_of):
+def test_what_is_sold_cannot_be_undone_as_a_draft(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
     reserve(order_id=order_id, lines=ask((variant, 2)))
@@ -220,7 +230,7 @@ def test_what_is_sold_cannot_be_undone_as_a_draft(stock_of):
 # Selling
 
 
-def test_a_confirmed_order_takes_its_units_off_the_shelf(stock_of, published):
+def test_a_confirmed_order_takes_its_units_off_the_shelf(stock_of: Any, published: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
     reserve(order_id=order_id, lines=ask((variant, 2)))
@@ -234,7 +244,7 @@ def test_a_confirmed_order_takes_its_units_off_the_shelf(stock_of, published):
     books_balance()
 
 
-def test_an_order_confirmed_after_its_reservation_expired_takes_what_is_still_there(stock_of):
+def test_an_order_confirmed_after_its_reservation_expired_takes_what_is_still_there(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
     reserve(order_id=order_id, lines=ask((variant, 2)))
@@ -248,7 +258,7 @@ def test_an_order_confirmed_after_its_reservation_expired_takes_what_is_still_th
     books_balance()
 
 
-def test_an_order_confirmed_without_any_reservation_takes_its_lines(stock_of):
+def test_an_order_confirmed_without_any_reservation_takes_its_lines(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5], name="Desk Lamp"))
     order_id = new_id()
 
@@ -260,7 +270,7 @@ def test_an_order_confirmed_without_any_reservation_takes_its_lines(stock_of):
     books_balance()
 
 
-def test_a_shortage_of_a_late_confirmation_is_recorded_and_takes_nothing(stock_of):
+def test_a_shortage_of_a_late_confirmation_is_recorded_and_takes_nothing(stock_of: Any) -> None:
     gone, there = variant_of(make_product(stock=[1])), variant_of(make_product(stock=[5]))
     order_id = new_id()
 
@@ -278,7 +288,7 @@ def test_a_shortage_of_a_late_confirmation_is_recorded_and_takes_nothing(stock_o
     assert (stock_of(gone.pk), stock_of(there.pk)) == ((1, 0, 1), (5, 0, 1))
 
 
-def test_a_shortage_of_a_variant_that_was_never_here_still_names_the_others():
+def test_a_shortage_of_a_variant_that_was_never_here_still_names_the_others() -> None:
     gone = variant_of(make_product(stock=[0]))
     lines = ordered((gone, 1))
     stranger = OrderLine(
@@ -298,7 +308,7 @@ def test_a_shortage_of_a_variant_that_was_never_here_still_names_the_others():
 # Cancelling
 
 
-def test_a_cancelled_order_frees_what_was_held(stock_of):
+def test_a_cancelled_order_frees_what_was_held(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
     reserve(order_id=order_id, lines=ask((variant, 2)))
@@ -309,7 +319,7 @@ def test_a_cancelled_order_frees_what_was_held(stock_of):
     books_balance()
 
 
-def test_a_cancelled_order_that_was_sold_comes_back_on_the_shelf(stock_of):
+def test_a_cancelled_order_that_was_sold_comes_back_on_the_shelf(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
     reserve(order_id=order_id, lines=ask((variant, 2)))
@@ -322,7 +332,7 @@ def test_a_cancelled_order_that_was_sold_comes_back_on_the_shelf(stock_of):
     books_balance()
 
 
-def test_a_cancellation_that_overtakes_its_confirmation_wins(stock_of):
+def test_a_cancellation_that_overtakes_its_confirmation_wins(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
     reserve(order_id=order_id, lines=ask((variant, 2)))
@@ -334,7 +344,7 @@ def test_a_cancellation_that_overtakes_its_confirmation_wins(stock_of):
     assert Reservation.objects.get(pk=order_id).status == "released"
 
 
-def test_a_cancellation_before_any_reservation_leaves_a_tombstone(stock_of):
+def test_a_cancellation_before_any_reservation_leaves_a_tombstone(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
 
@@ -346,7 +356,7 @@ def test_a_cancellation_before_any_reservation_leaves_a_tombstone(stock_of):
     assert stock_of(variant.pk) == (5, 0, 1)
 
 
-def test_stock_that_contradicts_a_reservation_is_an_error_and_changes_nothing(stock_of):
+def test_stock_that_contradicts_a_reservation_is_an_error_and_changes_nothing(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     order_id = new_id()
     reserve(order_id=order_id, lines=ask((variant, 2)))
@@ -361,7 +371,7 @@ def test_stock_that_contradicts_a_reservation_is_an_error_and_changes_nothing(st
 # Backstop and popularity
 
 
-def test_only_reservations_past_their_end_are_released(stock_of):
+def test_only_reservations_past_their_end_are_released(stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     late, fresh = new_id(), new_id()
     for order_id in (late, fresh):
@@ -376,7 +386,7 @@ def test_only_reservations_past_their_end_are_released(stock_of):
     books_balance()
 
 
-def test_each_sold_order_counts_once_for_popularity():
+def test_each_sold_order_counts_once_for_popularity() -> None:
     product = make_product(stock=[9, 9])
     first, second = variant_of(product, 0), variant_of(product, 1)
     sold, open_order = new_id(), new_id()
@@ -394,7 +404,7 @@ def test_each_sold_order_counts_once_for_popularity():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_crowd_gets_exactly_what_is_there(together, stock_of):
+def test_a_crowd_gets_exactly_what_is_there(together: Any, stock_of: Any) -> None:
     """The crowd of a flash sale, in small: every thread is a buyer after buyer, all want one unit of one variant."""
     product = make_product(stock=[100])
     variant = variant_of(product)
@@ -417,7 +427,7 @@ def test_a_crowd_gets_exactly_what_is_there(together, stock_of):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_order_at_once_reserves_once(together, stock_of):
+def test_the_same_order_at_once_reserves_once(together: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[1]))
     order_id = new_id()
 
@@ -430,12 +440,12 @@ def test_the_same_order_at_once_reserves_once(together, stock_of):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_orders_with_the_same_lines_in_any_order_never_block_each_other(together):
+def test_orders_with_the_same_lines_in_any_order_never_block_each_other(together: Any) -> None:
     """Sold out and back again all the time, so that the counters of the products are locked too."""
     products = [make_product(stock=[2, 2]) for _ in range(4)]
     variants = [variant for product in products for variant in product.variants.all()]
 
-    def shopper(seed: int):
+    def shopper(seed: int) -> Callable[[], int]:
         chance = random.Random(seed)
 
         def run() -> int:
@@ -461,7 +471,7 @@ def test_orders_with_the_same_lines_in_any_order_never_block_each_other(together
 
 
 @pytest.mark.django_db(transaction=True)
-def test_undoing_and_reserving_one_order_at_once_ends_with_nothing_held(together, stock_of):
+def test_undoing_and_reserving_one_order_at_once_ends_with_nothing_held(together: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[50]))
 
     for _ in range(10):
@@ -480,7 +490,7 @@ def test_undoing_and_reserving_one_order_at_once_ends_with_nothing_held(together
 
 
 @pytest.mark.django_db(transaction=True)
-def test_confirming_and_expiring_at_once_sells_exactly_once(together, stock_of):
+def test_confirming_and_expiring_at_once_sells_exactly_once(together: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[50]))
     orders = [new_id() for _ in range(10)]
     for order_id in orders:
@@ -500,7 +510,7 @@ def test_confirming_and_expiring_at_once_sells_exactly_once(together, stock_of):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_unit_given_back_while_others_ask_is_not_lost(together, stock_of):
+def test_a_unit_given_back_while_others_ask_is_not_lost(together: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[1]))
     first = new_id()
     reserve(order_id=first, lines=ask((variant, 1)))
@@ -521,7 +531,7 @@ def test_a_unit_given_back_while_others_ask_is_not_lost(together, stock_of):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_look_before_the_lock_is_not_what_protects_the_stock(stock_of):
+def test_the_look_before_the_lock_is_not_what_protects_the_stock(stock_of: Any) -> None:
     """Between the look and the lock another buyer takes the unit: the statement waits, looks again and takes nothing."""
     variant = variant_of(make_product(stock=[1]))
     other = connection.copy()
@@ -545,7 +555,7 @@ def test_the_look_before_the_lock_is_not_what_protects_the_stock(stock_of):
     assert not Reservation.objects.exists()
 
 
-def test_a_new_variant_can_be_reserved(stock_of):
+def test_a_new_variant_can_be_reserved(stock_of: Any) -> None:
     product = make_product(stock=[1])
     variant = make_variant(product, on_hand=3, attributes={"color": "Blue"}, position=9)
 

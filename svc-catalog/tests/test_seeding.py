@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import stat
 from pathlib import Path
+from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import F, Sum
-from factories import make_product
 from PIL import Image
 
 from catalog.models import Category, Product, ProductImage, Stock, StockMovement, Variant
@@ -18,6 +18,7 @@ from catalog.seeds.pictures import _SHAPES, SIZE, draw_pictures
 from catalog.seeds.products import make_product as made
 from catalog.seeds.vocabulary import ROOTS
 from shared_lib.contracts.events import ProductPublished, ProductUpdated, StockChanged
+from tests.factories import make_product
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +29,7 @@ def run(command: str, *arguments: object) -> str:
     return output.getvalue()
 
 
-def test_fifty_products_are_made_with_everything_they_need():
+def test_fifty_products_are_made_with_everything_they_need() -> None:
     run("generate_fake_products", 50)
 
     assert Product.objects.filter(status="published").count() == 50
@@ -53,7 +54,7 @@ def test_fifty_products_are_made_with_everything_they_need():
     assert Category.objects.aggregate(sum=Sum("product_count"))["sum"] == 50
 
 
-def test_seeding_twice_doubles_nothing_and_more_adds_only_what_is_missing(published):
+def test_seeding_twice_doubles_nothing_and_more_adds_only_what_is_missing(published: Any) -> None:
     run("generate_fake_products", 20)
     before = list(Product.objects.order_by("pk").values_list("pk", "version", "updated_at"))
 
@@ -65,7 +66,7 @@ def test_seeding_twice_doubles_nothing_and_more_adds_only_what_is_missing(publis
     assert len(published(ProductPublished)) == 25
 
 
-def test_a_seeded_product_that_was_archived_stays_archived():
+def test_a_seeded_product_that_was_archived_stays_archived() -> None:
     run("generate_fake_products", 3)
     Product.objects.filter(pk=made(1).id).update(status="archived")
 
@@ -74,7 +75,7 @@ def test_a_seeded_product_that_was_archived_stays_archived():
     assert Product.objects.filter(status="published").count() == 2
 
 
-def test_other_services_hear_of_every_seeded_product_and_its_stock(published):
+def test_other_services_hear_of_every_seeded_product_and_its_stock(published: Any) -> None:
     run("generate_fake_products", 5)
 
     told = {event.product_id: event for event in published(ProductPublished)}
@@ -94,7 +95,7 @@ def test_other_services_hear_of_every_seeded_product_and_its_stock(published):
     assert available == {pk: (1, on_hand) for pk, on_hand in Stock.objects.values_list("pk", "on_hand")}
 
 
-def test_the_same_number_is_the_same_product_everywhere():
+def test_the_same_number_is_the_same_product_everywhere() -> None:
     first, again, other = made(7), made(7), made(8)
 
     assert first == again
@@ -103,7 +104,7 @@ def test_the_same_number_is_the_same_product_everywhere():
     assert str(first.id) == "01941f2e-8128-7b74-adbc-7101da87c572"
 
 
-def test_nothing_is_told_without_events(published):
+def test_nothing_is_told_without_events(published: Any) -> None:
     run("generate_fake_products", 3, "--no-events")
 
     assert Product.objects.count() == 3
@@ -113,7 +114,7 @@ def test_nothing_is_told_without_events(published):
 @pytest.mark.parametrize(
     ("command", "count"), [("generate_fake_products", -1), ("generate_product_images", 0)]
 )
-def test_a_count_that_makes_no_sense_is_refused(command, count):
+def test_a_count_that_makes_no_sense_is_refused(command: Any, count: Any) -> None:
     with pytest.raises(CommandError, match="must be from"):
         run(command, "--", count)
 
@@ -121,7 +122,7 @@ def test_a_count_that_makes_no_sense_is_refused(command, count):
 # Pictures
 
 
-def test_every_product_gets_its_pictures_and_a_thumbnail(api, settings, published):
+def test_every_product_gets_its_pictures_and_a_thumbnail(api: Any, settings: Any, published: Any) -> None:
     run("generate_fake_products", 3)
 
     run("generate_product_images", 2)
@@ -145,7 +146,7 @@ def test_every_product_gets_its_pictures_and_a_thumbnail(api, settings, publishe
     assert len(told) == 3
 
 
-def test_drawing_again_draws_only_what_is_missing(settings):
+def test_drawing_again_draws_only_what_is_missing(settings: Any) -> None:
     run("generate_fake_products", 2)
     run("generate_product_images", 2)
     files = sorted(path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file())
@@ -162,7 +163,7 @@ def test_drawing_again_draws_only_what_is_missing(settings):
     assert ProductImage.objects.count() == 6
 
 
-def test_products_with_pictures_of_their_own_are_left_alone(tmp_path):
+def test_products_with_pictures_of_their_own_are_left_alone(tmp_path: Any) -> None:
     product = make_product()
     ProductImage.objects.create(product=product, file="own.jpg", thumbnail="own-t.jpg", width=1, height=1)
 
@@ -170,7 +171,7 @@ def test_products_with_pictures_of_their_own_are_left_alone(tmp_path):
     assert product.images.get().file == "own.jpg"
 
 
-def test_every_kind_of_thing_can_be_drawn():
+def test_every_kind_of_thing_can_be_drawn() -> None:
     leaves = [leaf for root in ROOTS for leaf in root.leaves]
 
     assert {leaf.picture for leaf in leaves} == set(_SHAPES)
@@ -183,13 +184,13 @@ def test_every_kind_of_thing_can_be_drawn():
     assert parcel not in seen
 
 
-def test_all_colors_of_the_words_are_known():
+def test_all_colors_of_the_words_are_known() -> None:
     from catalog.seeds.vocabulary import COLORS
 
     assert all(set(leaf.colors) <= set(COLORS) for root in ROOTS for leaf in root.leaves)
 
 
-def test_seeded_products_balance():
+def test_seeded_products_balance() -> None:
     run("generate_fake_products", 10)
 
     received = (

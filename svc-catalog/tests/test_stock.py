@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import IntegrityError, transaction
-from factories import SELLER, make_product, new_id, variant_of
 
 from catalog.exceptions import InsufficientStock
-from catalog.models import Product, Stock, StockMovement
+from catalog.models import Product, Stock, StockMovement, Variant
 from catalog.services.reservations import reserve
 from catalog.services.stock import adjust_stock
 from shared_lib.contracts.events import StockChanged, StockLow
 from shared_lib.contracts.internal.catalog import ReservationLineRequest
+from tests.factories import SELLER, make_product, new_id, variant_of
 
 pytestmark = pytest.mark.django_db
 
 
-def url_of(variant) -> str:
+def url_of(variant: Variant) -> str:
     return f"/api/v1/catalog/variants/{variant.pk}/stock"
 
 
-def hold(variant, quantity: int):
+def hold(variant: Variant, quantity: int) -> None:
     reserve(order_id=new_id(), lines=[ReservationLineRequest(variant_id=variant.pk, quantity=quantity)])
 
 
-def test_a_seller_adds_to_the_stock_of_their_own_variant(api, published):
+def test_a_seller_adds_to_the_stock_of_their_own_variant(api: Any, published: Any) -> None:
     variant = variant_of(make_product(stock=[3]))
 
     answer = api.as_user(SELLER, roles=("seller",)).post(url_of(variant), {"delta": 7, "reason": "delivery"})
@@ -42,7 +44,7 @@ def test_a_seller_adds_to_the_stock_of_their_own_variant(api, published):
     assert (event.variant_id, event.version, event.available) == (variant.pk, 2, 10)
 
 
-def test_staff_change_the_stock_of_any_variant(api, stock_of):
+def test_staff_change_the_stock_of_any_variant(api: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[3]))
 
     answer = api.as_user(roles=("staff",)).post(url_of(variant), {"delta": -3, "reason": "lost"})
@@ -52,7 +54,7 @@ def test_staff_change_the_stock_of_any_variant(api, stock_of):
 
 
 @pytest.mark.parametrize(("roles", "status"), [(("seller",), 404), (("customer",), 403)])
-def test_nobody_else_changes_it(api, stock_of, roles, status):
+def test_nobody_else_changes_it(api: Any, stock_of: Any, roles: Any, status: Any) -> None:
     variant = variant_of(make_product(stock=[3]))
 
     answer = api.as_user(roles=roles).post(url_of(variant), {"delta": 1, "reason": "mine now"})
@@ -61,14 +63,14 @@ def test_nobody_else_changes_it(api, stock_of, roles, status):
     assert stock_of(variant.pk) == (3, 0, 1)
 
 
-def test_without_a_token_it_is_refused(api):
+def test_without_a_token_it_is_refused(api: Any) -> None:
     assert (
         api.anonymous().post(url_of(variant_of(make_product())), {"delta": 1, "reason": "x"}).status_code
         == 401
     )
 
 
-def test_an_unknown_variant_is_not_found(api):
+def test_an_unknown_variant_is_not_found(api: Any) -> None:
     answer = api.as_user(roles=("staff",)).post(
         f"/api/v1/catalog/variants/{new_id()}/stock", {"delta": 1, "reason": "x"}
     )
@@ -76,7 +78,7 @@ def test_an_unknown_variant_is_not_found(api):
     assert (answer.status_code, answer.json()["code"]) == (404, "variant_not_found")
 
 
-def test_the_stock_never_falls_below_what_is_reserved(api, stock_of, published):
+def test_the_stock_never_falls_below_what_is_reserved(api: Any, stock_of: Any, published: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     hold(variant, 4)
     before = len(published(StockChanged))
@@ -105,7 +107,7 @@ def test_the_stock_never_falls_below_what_is_reserved(api, stock_of, published):
         ({"delta": 1, "reason": "a\0b"}, "reason"),
     ],
 )
-def test_a_body_that_is_not_valid_names_the_field(api, stock_of, body, field):
+def test_a_body_that_is_not_valid_names_the_field(api: Any, stock_of: Any, body: Any, field: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
 
     answer = api.as_user(roles=("staff",)).post(url_of(variant), body)
@@ -115,7 +117,7 @@ def test_a_body_that_is_not_valid_names_the_field(api, stock_of, body, field):
     assert stock_of(variant.pk) == (5, 0, 1)
 
 
-def test_nothing_changes_by_nothing(api, published):
+def test_nothing_changes_by_nothing(api: Any, published: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
 
     answer = api.as_user(roles=("staff",)).post(url_of(variant), {"delta": 0, "reason": "counted"})
@@ -124,7 +126,7 @@ def test_nothing_changes_by_nothing(api, published):
     assert not published(StockChanged)
 
 
-def test_the_same_key_adds_once(api, stock_of):
+def test_the_same_key_adds_once(api: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[5]))
     staff = api.as_user(roles=("staff",))
 
@@ -141,7 +143,7 @@ def test_the_same_key_adds_once(api, stock_of):
     assert stock_of(variant.pk) == (7, 0, 2)
 
 
-def test_stock_that_falls_to_the_threshold_is_told_once(published, settings):
+def test_stock_that_falls_to_the_threshold_is_told_once(published: Any, settings: Any) -> None:
     settings.STOCK_LOW_THRESHOLD = 5
     variant = variant_of(make_product(stock=[7]))
 
@@ -154,7 +156,7 @@ def test_stock_that_falls_to_the_threshold_is_told_once(published, settings):
     assert (event.variant_id, event.seller_id, event.available, event.version) == (variant.pk, SELLER, 5, 3)
 
 
-def test_the_product_knows_how_many_of_its_variants_are_in_stock():
+def test_the_product_knows_how_many_of_its_variants_are_in_stock() -> None:
     product = make_product(stock=[1, 4])
 
     def change(position: int, delta: int) -> int:
@@ -173,7 +175,7 @@ def test_the_product_knows_how_many_of_its_variants_are_in_stock():
     assert change(0, 9) == 1
 
 
-def test_movements_are_never_changed_or_removed():
+def test_movements_are_never_changed_or_removed() -> None:
     variant_of(make_product())
 
     for change in (
@@ -187,7 +189,7 @@ def test_movements_are_never_changed_or_removed():
 @pytest.mark.parametrize(
     "levels", [{"on_hand": 1, "reserved": 2}, {"on_hand": -1, "reserved": 0}, {"on_hand": 1, "reserved": -1}]
 )
-def test_the_database_refuses_impossible_stock(levels):
+def test_the_database_refuses_impossible_stock(levels: Any) -> None:
     variant = variant_of(make_product())
 
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -195,10 +197,10 @@ def test_the_database_refuses_impossible_stock(levels):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_who_take_the_last_unit_at_once_take_one(together, stock_of):
+def test_two_who_take_the_last_unit_at_once_take_one(together: Any, stock_of: Any) -> None:
     variant = variant_of(make_product(stock=[1]))
 
-    def take():
+    def take() -> Stock:
         return adjust_stock(variant_id=variant.pk, delta=-1, reason="sold", actor_id=SELLER, seller_id=SELLER)
 
     results = together([take] * 6)

@@ -38,7 +38,7 @@ class PublicRead(APIView):
     authentication_classes = []
     permission_classes = [AllowAny]
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method not in ("GET", "HEAD"):
             return problem_response(problem(405, "method_not_allowed"), {"Allow": "GET, HEAD"})
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -14,6 +15,7 @@ from catalog.services.stock import adjust_stock
 from shared_lib.api.idempotency import idempotent
 from shared_lib.api.openapi import problems
 from shared_lib.api.permissions import IsSellerOrStaff
+from shared_lib.auth.users import TokenUser
 
 
 class VariantStockView(APIView):
@@ -38,10 +40,11 @@ class VariantStockView(APIView):
     def post(self, request: Request, variant_id: UUID) -> Response:
         body = StockAdjustmentSerializer(data=request.data)
         body.is_valid(raise_exception=True)
+        user = cast("TokenUser", request.user)
         stock = adjust_stock(
             variant_id=variant_id,
-            actor_id=request.user.id,
-            seller_id=None if request.user.is_staff else request.user.id,
+            actor_id=user.id,
+            seller_id=None if user.is_staff else user.id,
             **body.validated_data,
         )
         return Response(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -59,7 +60,11 @@ def variants_json(ids: Sequence[UUID]) -> str:
 
 def snapshot_json(after: UUID | None) -> str:
     """A `ProductPage` of the published products that follow the one with the id `after`."""
-    parameters = {"after": after or _FIRST, "limit": SNAPSHOT_PAGE_SIZE + 1, "media": settings.MEDIA_URL}
+    parameters: dict[str, Any] = {
+        "after": after or _FIRST,
+        "limit": SNAPSHOT_PAGE_SIZE + 1,
+        "media": settings.MEDIA_URL,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_SNAPSHOT, parameters)
         rows = cursor.fetchall()

@@ -25,7 +25,7 @@ def _decimal(value: str) -> Decimal:
     return number
 
 
-def _bigint(value: int) -> int:
+def _bigint(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
         raise ValueError
     return value
