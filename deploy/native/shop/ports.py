@@ -13,9 +13,9 @@ LISTENING = "0A"
 STEP = 64
 
 
-def listeners(port: int) -> set[str]:
-    """The sockets that listen on the TCP port, as /proc names them; more than one is two programs on one port."""
-    found = set()
+def listening() -> dict[int, list[tuple[str, str]]]:
+    """By TCP port, the address and the socket, as /proc names it, of each that listens on it."""
+    found: dict[int, list[tuple[str, str]]] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             lines = Path(table).read_text().splitlines()[1:]
@@ -23,14 +23,15 @@ def listeners(port: int) -> set[str]:
             continue
         for line in lines:
             fields = line.split()
-            if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-                found.add(f"socket:[{fields[9]}]")
+            if fields[3] == LISTENING:
+                address, _, port = fields[1].rpartition(":")
+                found.setdefault(int(port, 16), []).append((address, f"socket:[{fields[9]}]"))
     return found
 
 
 def holder(port: int) -> str | None:
     """Who listens on the TCP port: "nginx (pid 12)"; None when nobody does."""
-    sockets = listeners(port)
+    sockets = {socket for _, socket in listening().get(port, [])}
     if not sockets:
         return None
     for pid in processes.pids():

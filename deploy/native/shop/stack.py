@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from shop import gateway, launch, postgres, processes, rabbitmq, redis, services, supervisor, tools
 from shop.disk import check_space, explain_full
@@ -101,8 +100,8 @@ class Stack:
         return found
 
     @property
-    def rpc(self) -> Any:
-        return supervisor.connect(self.env)
+    def rpc(self) -> supervisor.Calls:
+        return supervisor.Calls(self.env)
 
     # Up
 
@@ -377,7 +376,7 @@ def down(layout: Layout, env: dict[str, str] | None) -> bool:
     number = supervisor.pid(layout)
     if number is not None and env is not None:
         with suppress(OSError):
-            rpc = supervisor.connect(env)
+            rpc = supervisor.Calls(env)
             phases = {program["name"]: _phase(program["name"]) for program in rpc.getAllProcessInfo()}
             for phase in PHASES:
                 supervisor.stop_programs(rpc, [name for name, its in phases.items() if its == phase])

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -91,7 +91,7 @@ def start(layout: Layout, env: dict[str, str], *, die_with_me: bool) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
-            if connect(env).getState()["statename"] == "RUNNING":
+            if Calls(env).getState()["statename"] == "RUNNING":
                 return
         if child.poll() is not None:
             break
@@ -105,19 +105,26 @@ def _environment(layout: Layout) -> dict[str, str]:
     return {**keep, "LANG": "C.UTF-8", processes.MARKER: str(layout.state)}
 
 
-def connect(env: dict[str, str]) -> Any:
-    """The supervisor's own calls (`startProcess`, `getAllProcessInfo` and so on)."""
-    return xmlrpc.client.ServerProxy(
-        f"http://{USER}:{env['SUPERVISOR_PASSWORD']}@127.0.0.1:{env['SUPERVISOR_PORT']}/RPC2"
-    ).supervisor
+class Calls:
+    """The supervisor's own calls (`startProcess`, `getAllProcessInfo` and so on), each on a connection of its own."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self._url = f"http://{USER}:{env['SUPERVISOR_PASSWORD']}@127.0.0.1:{env['SUPERVISOR_PORT']}/RPC2"
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            with xmlrpc.client.ServerProxy(self._url) as proxy:
+                return getattr(proxy.supervisor, name)(*arguments)
+
+        return call
 
 
-def states(rpc: Any) -> dict[str, dict[str, Any]]:
+def states(rpc: Calls) -> dict[str, dict[str, Any]]:
     """What the supervisor knows of each program, by name."""
     return {info["name"]: info for info in rpc.getAllProcessInfo()}
 
 
-def reload(rpc: Any) -> None:
+def reload(rpc: Calls) -> None:
     """Take programs in that are new in the file, and out that are gone from it."""
     added, changed, removed = rpc.reloadConfig()[0]
     for name in (*changed, *removed):
@@ -127,7 +134,7 @@ def reload(rpc: Any) -> None:
         rpc.addProcessGroup(name)
 
 
-def stop_programs(rpc: Any, names: Iterable[str], *, patience: float = 30) -> None:
+def stop_programs(rpc: Calls, names: Iterable[str], *, patience: float = 30) -> None:
     """Stop all at once and wait for the last."""
     wanted = set(names)
     for name, info in states(rpc).items():
@@ -145,7 +152,7 @@ def stop_programs(rpc: Any, names: Iterable[str], *, patience: float = 30) -> No
         time.sleep(0.05)
 
 
-def start_programs(rpc: Any, names: Iterable[str]) -> list[str]:
+def start_programs(rpc: Calls, names: Iterable[str]) -> list[str]:
     """Start what is not up; returns the names that were started. Does not wait."""
     known = states(rpc)
     started = []
