@@ -44,12 +44,12 @@ class ShortOfStock(Exception):
 
 
 class PaymentRefused(Exception):
-    """svc-payments refused for good to make this payment, `code` says why. There is none, and will be none."""
+    """svc-payments refused for good to make this payment: there is none. `field` names what it did not like, if it did."""
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, detail: str, *, field: str = "") -> None:
         super().__init__(detail)
-        self.code = code
         self.detail = detail
+        self.field = field
 
 
 class RefundRefused(Exception):
@@ -119,7 +119,9 @@ def create_payment(request: PaymentRequest) -> Payment:
     except UpstreamProblem as problem:
         if problem.upstream_status in (401, 403, 429):
             raise
-        raise PaymentRefused(problem.upstream_code, str(problem.problem.get("detail", ""))) from None
+        errors = problem.problem.get("errors") or [{}]
+        detail = str(problem.problem.get("detail") or problem.upstream_code)
+        raise PaymentRefused(detail, field=str(errors[0].get("field", ""))) from None
 
 
 def cancel_payment(payment_id: UUID) -> Payment | None:

@@ -333,7 +333,7 @@ class Shipment(BaseModel):
 
 
 class RefundStatus(models.TextChoices):
-    """`accepted`: svc-payments has it, the provider has not said yet that the money moved."""
+    """`accepted`: svc-payments has it, and has not told yet that the money moved."""
 
     PENDING = "pending"
     ACCEPTED = "accepted"

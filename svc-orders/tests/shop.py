@@ -50,7 +50,7 @@ class Shop:
         self.payments: dict[str, dict[str, Any]] = {}
         self.tombstones: set[str] = set()
         self.refunds: dict[str, dict[str, Any]] = {}
-        self.refuse_payments: str = ""
+        self.refuse_payments = ""  # or the field that is refused
         self.calls: list[str] = []
         self.before: dict[str, list[Callable[[httpx.Request], None]]] = defaultdict(list)
         self.after: dict[str, list[Callable[[httpx.Request], None]]] = defaultdict(list)
@@ -194,7 +194,8 @@ class Shop:
     def _pay(self, request: httpx.Request) -> Any:
         body = msgspec.json.decode(request.content)
         if self.refuse_payments:
-            return 422, {"code": self.refuse_payments, "detail": "Not offered here."}
+            errors = [{"field": self.refuse_payments, "code": "invalid", "detail": "Not here."}]
+            return 422, {"code": "validation_failed", "detail": "Not here.", "errors": errors}
         known = body["payment_id"] in self.payments
         payment = self.payments.setdefault(
             body["payment_id"],

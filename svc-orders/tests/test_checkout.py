@@ -9,6 +9,7 @@ from orders.exceptions import (
     AddressNotServed,
     CartChanged,
     EmptyCart,
+    OrderNotPayable,
     OutOfStock,
     PaymentInProgress,
     PriceChanged,
@@ -126,7 +127,14 @@ def test_a_running_checkout_is_told_to_the_second_request_with_its_key(buyer: Bu
         ),
         pytest.param(lambda buyer: {"destination": uuid7()}, InvalidValue, id="unknown address"),
         pytest.param(
-            lambda buyer: setattr(buyer.shop, "refuse_payments", "no"), InvalidValue, id="provider refused"
+            lambda buyer: setattr(buyer.shop, "refuse_payments", "provider"),
+            InvalidValue,
+            id="provider refused",
+        ),
+        pytest.param(
+            lambda buyer: setattr(buyer.shop, "refuse_payments", "amount.amount"),
+            OrderNotPayable,
+            id="sum refused",
         ),
         pytest.param(
             lambda buyer: buyer.shop.take_away("cart") and None, ServiceUnavailable, id="no cart service"

@@ -60,13 +60,18 @@ def test_a_payment_whose_answer_is_lost_is_asked_for_again(upstream: Any):
 
 
 def test_a_refused_payment_says_why(upstream: Any):
-    problem = {"code": "provider_unknown", "detail": "There is no such provider."}
+    problem = {
+        "code": "validation_failed",
+        "detail": "This shop does not offer that payment provider.",
+        "errors": [{"field": "provider", "code": "invalid", "detail": "This shop does not offer that."}],
+    }
     upstream("svc-payments", "POST", "/internal/v1/payments", lambda request: (422, problem))
 
     with pytest.raises(clients.PaymentRefused) as caught:
         clients.create_payment(REQUEST)
 
-    assert (caught.value.code, caught.value.detail) == ("provider_unknown", "There is no such provider.")
+    assert caught.value.field == "provider"
+    assert caught.value.detail == "This shop does not offer that payment provider."
 
 
 def test_a_service_that_does_not_let_us_in_is_no_refusal(upstream: Any):

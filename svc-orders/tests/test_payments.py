@@ -315,7 +315,7 @@ def test_a_new_payment_whose_answer_was_lost_goes_on_with_the_same_one(buyer: Bu
 
 def test_a_provider_that_is_refused_leaves_the_order_payable_by_another(buyer: Buyer, shop: Shop):
     buyer.place()
-    shop.refuse_payments = "provider_unknown"
+    shop.refuse_payments = "provider"
     with pytest.raises(InvalidValue):
         _start(buyer, "nonesuch")
     assert buyer.payment_row().status == "canceled"

@@ -67,8 +67,9 @@ ETAG = OpenApiParameter("ETag", str, OpenApiParameter.HEADER, response=[200], de
 CHECKOUT_CONFLICT = {
     (409, "application/problem+json"): OpenApiResponse(
         CheckoutConflictSerializer,
-        description="`out_of_stock`, `price_changed`, `cart_changed`, `payment_in_progress` (an earlier order of this "
-        "very cart is being paid), `checkout_in_progress` (another checkout of the buyer runs), `idempotency_in_progress`",
+        description="`out_of_stock`, `price_changed`, `cart_changed`, `order_not_payable` (a sum that cannot be paid), "
+        "`payment_in_progress` (an earlier order of this very cart is being paid), `checkout_in_progress` (another "
+        "checkout of the buyer runs), `idempotency_in_progress`",
     )
 }
 

@@ -45,6 +45,7 @@ from orders.services.offers import (
     totals_of,
     wanted_cart,
 )
+from orders.services.payments import refused
 from orders.services.placing import Draft
 from orders.services.undoing import KEPT_FOR, give_up
 from orders.totals import Totals
@@ -54,7 +55,7 @@ from shared_lib.contracts.address import Address
 from shared_lib.contracts.internal.cart import CartSnapshot
 from shared_lib.contracts.internal.catalog import Reservation
 from shared_lib.contracts.internal.payments import Payment, PaymentRequest
-from shared_lib.exceptions import InvalidValue, ServiceUnavailable
+from shared_lib.exceptions import DomainError, ServiceUnavailable
 from shared_lib.ids import uuid7
 from shared_lib.money import Money
 
@@ -79,7 +80,8 @@ def place_order(*, user_id: UUID, key: str, body_hash: bytes, request: CheckoutR
     """Makes an order of the user's cart; the same key and body again get the same order.
 
     Raises `IdempotencyKeyReused`, `IdempotencyInProgress`, `CheckoutInProgress`, `InvalidValue`, `EmptyCart`,
-    `AddressNotServed`, `CartChanged`, `PriceChanged`, `OutOfStock`, `PaymentInProgress`, `ServiceUnavailable`. After all
+    `AddressNotServed`, `CartChanged`, `PriceChanged`, `OutOfStock`, `PaymentInProgress`, `OrderNotPayable`,
+    `ServiceUnavailable`. After all
     but the first three of them the key is free, and what was taken has been or will be given back.
     """
     saga = _begin(user_id=user_id, key=key, body_hash=body_hash)
@@ -247,7 +249,7 @@ class _Checkout:
         return msgspec.structs.replace(reservation, lines=lines)
 
     def create_payment(self, totals: Totals) -> Payment:
-        """Raises `InvalidValue` for a provider that svc-payments refuses."""
+        """Raises `InvalidValue` for a provider that svc-payments does not offer, `OrderNotPayable` for a sum it refuses."""
         total = Money(totals.total, totals.currency)
         request = PaymentRequest(
             payment_id=self.saga.payment_id,
@@ -260,7 +262,7 @@ class _Checkout:
         try:
             payment = clients.create_payment(request)
         except clients.PaymentRefused as refusal:
-            raise InvalidValue("payment_provider", refusal.detail or refusal.code, refusal.code) from None
+            raise refused(refusal) from None
         if payment.amount != total or payment.status == "canceled":
             raise ServiceUnavailable("The payment of this checkout does not fit it any more.")
         return payment
@@ -307,5 +309,5 @@ def _release_early(order: Order) -> None:
     """The stock of a replaced order comes back by its event; asking for it now spares the buyer a needless shortage."""
     try:
         clients.release(order.id)
-    except ServiceUnavailable as error:
+    except DomainError as error:
         logger.info("early_release_skipped", order=str(order.id), error=str(error))

@@ -41,7 +41,7 @@ from shared_lib.contracts.events import (
 from shared_lib.contracts.events import PaymentState as PaymentMessage
 from shared_lib.contracts.internal.payments import Payment, PaymentRequest
 from shared_lib.events import TooEarly, publish
-from shared_lib.exceptions import InvalidValue
+from shared_lib.exceptions import DomainError, InvalidValue
 from shared_lib.money import Money
 
 _STARTS = 3
@@ -299,7 +299,7 @@ def _create(order: Order, payment: OrderPayment) -> Payment:
         answer = clients.create_payment(request)
     except clients.PaymentRefused as refusal:
         mark_canceled(order.id, payment.id)
-        raise InvalidValue("payment_provider", refusal.detail, refusal.code) from None
+        raise refused(refusal) from None
     with transaction.atomic():
         order = lock_order(order.id)
         payment = OrderPayment.objects.get(pk=payment.id)
@@ -308,6 +308,13 @@ def _create(order: Order, payment: OrderPayment) -> Payment:
     if order.status != OrderStatus.AWAITING_PAYMENT or payment.status == PaymentState.CANCELED:
         raise OrderNotPayable(f"The order is {order.status}.")
     return answer
+
+
+def refused(refusal: clients.PaymentRefused) -> DomainError:
+    """What the buyer is told: the chosen provider is not offered, or this sum cannot be paid at all."""
+    if refusal.field == "provider":
+        return InvalidValue("payment_provider", refusal.detail, "unknown_provider")
+    return OrderNotPayable(refusal.detail)
 
 
 def _drop(order: Order, payment: OrderPayment) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import structlog
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from orders import clients
@@ -64,21 +64,29 @@ def _send(refund: Refund) -> None:
     except clients.RefundRefused as refusal:
         _settle(refund, RefundStatus.FAILED, str(refusal))
     except DomainError as error:
-        Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING).update(error=str(error))
+        _open(refund).update(error=str(error))
         logger.warning("refund_delayed", refund=str(refund.id), attempts=refund.attempts, error=str(error))
     else:
-        refused = answer.status == "failed"
-        _settle(
-            refund,
-            RefundStatus.FAILED if refused else RefundStatus.ACCEPTED,
-            "The provider could not move the money." if refused else "",
-        )
+        _take_answer(refund, answer.status)
 
 
-def _settle(refund: Refund, status: RefundStatus, error: str) -> None:
-    """Only a pending refund is settled here: `payment.refunded` may have come first."""
-    Refund.objects.filter(pk=refund.pk, status=RefundStatus.PENDING).update(
-        status=status, error=error, due_at=None, updated_at=timezone.now()
-    )
+def _take_answer(refund: Refund, status: str) -> None:
+    """That the money moved is told by `payment.refunded`; until then svc-payments is asked again, in case it failed."""
+    match status:
+        case "failed":
+            _settle(refund, RefundStatus.FAILED, "The provider could not move the money.")
+        case "succeeded":
+            _settle(refund, RefundStatus.ACCEPTED)
+        case _:
+            _open(refund).update(status=RefundStatus.ACCEPTED, error="", updated_at=timezone.now())
+
+
+def _settle(refund: Refund, status: RefundStatus, error: str = "") -> None:
+    _open(refund).update(status=status, error=error, due_at=None, updated_at=timezone.now())
     if status == RefundStatus.FAILED:
         logger.error("refund_failed", refund=str(refund.id), payment=str(refund.payment_id), error=error)
+
+
+def _open(refund: Refund) -> QuerySet[Refund]:
+    """The row while it is open: `payment.refunded` may have come before an answer."""
+    return Refund.objects.filter(pk=refund.pk, status__in=[RefundStatus.PENDING, RefundStatus.ACCEPTED])
