@@ -15,7 +15,7 @@ def load_settings(**changes: str) -> subprocess.CompletedProcess[str]:
         [
             sys.executable,
             "-c",
-            "import config.settings as s; print(s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_USE_TLS)",
+            "import config.settings as s; print(s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_HOST_USER, s.EMAIL_USE_TLS, s.EMAIL_USE_SSL)",
         ],
         cwd=SERVICE,
         env={**os.environ, **changes},
@@ -25,12 +25,17 @@ def load_settings(**changes: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_mail_server_is_read_from_one_url() -> None:
-    assert load_settings(SMTP_URL="smtp://mail.example.com:2525").stdout.split() == [
-        "mail.example.com",
-        "2525",
-        "False",
-    ]
+@pytest.mark.parametrize(
+    ("url", "meaning"),
+    [
+        ("smtp://mail.example.com:2525", "mail.example.com 2525 None False False"),
+        ("smtp://mail.example.com", "mail.example.com 25 None False False"),
+        ("submission://shop:secret@mail.example.com", "mail.example.com 587 shop True False"),
+        ("smtp://shop:secret@mail.example.com:465?ssl=true", "mail.example.com 465 shop False True"),
+    ],
+)
+def test_the_mail_server_is_read_from_one_url(url: str, meaning: str) -> None:
+    assert load_settings(SMTP_URL=url).stdout.strip() == meaning
 
 
 @pytest.mark.parametrize(
