@@ -18,7 +18,6 @@ Beat = Mapping[str, tuple[str, Schedule]]
 
 SOFT_LIMIT_SECONDS = 60
 HARD_LIMIT_SECONDS = 120
-DRAIN_SECONDS = 8.0
 
 
 def celery_app(settings_module: str, *, beat: Beat | None = None) -> Celery:
@@ -60,8 +59,7 @@ def celery_app(settings_module: str, *, beat: Beat | None = None) -> Celery:
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
-        worker_soft_shutdown_timeout=DRAIN_SECONDS,
-        worker_enable_soft_shutdown_on_idle=False,
+        worker_redirect_stdouts=False,
         timezone="UTC",
         beat_schedule=_schedule(beat or {}),
     )

@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import Any
 
 import structlog
+from amqp.exceptions import AMQPError
 from celery import Task
 from django.conf import settings
 from django.db import transaction
 from kombu import Connection
+from kombu.exceptions import OperationalError
 from kombu.pools import ProducerPool
 from prometheus_client import Counter
 
@@ -20,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 HINTS = Counter("shop_job_hints_total", "Hints to the worker by what became of them", ["task", "outcome"])
 CONNECT_SECONDS = 0.8
+_BROKEN = (AMQPError, OperationalError, OSError)
 OPEN_SECONDS = 5.0
 
 
@@ -65,7 +68,11 @@ def _pool() -> ProducerPool:
             connection = Connection(
                 url,
                 connect_timeout=CONNECT_SECONDS,
-                transport_options={"read_timeout": CONNECT_SECONDS, "write_timeout": CONNECT_SECONDS},
+                transport_options={
+                    "read_timeout": CONNECT_SECONDS,
+                    "write_timeout": CONNECT_SECONDS,
+                    "max_retries": 0,
+                },
             )
             _pools[url] = ProducerPool(connection.Pool(limit=8), limit=8)
         return _pools[url]
@@ -95,13 +102,18 @@ def _send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 def _publish(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     _load_app()
     with _pool().acquire(block=True, timeout=CONNECT_SECONDS) as producer:
+        connection = producer.connection
         try:
             task.apply_async(args, kwargs, producer=producer, retry=False)
-        except producer.connection.recoverable_connection_errors:
+        except _BROKEN:
             # A connection that broke while it lay idle, most often by a restart of the broker: once more on a new one.
-            producer.connection.close()
-            producer.revive(producer.connection.channel())
-            task.apply_async(args, kwargs, producer=producer, retry=False)
+            connection.collect()
+            try:
+                producer.revive(connection.default_channel)
+                task.apply_async(args, kwargs, producer=producer, retry=False)
+            except _BROKEN:
+                connection.collect()
+                raise
 
 
 __all__ = ["HINTS", "enqueue"]

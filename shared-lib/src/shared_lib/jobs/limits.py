@@ -21,6 +21,8 @@ from celery import bootsteps
 from celery.contrib.django.task import DjangoTask
 from celery.exceptions import SoftTimeLimitExceeded
 
+DRAIN_SECONDS = 9.0
+
 log = structlog.get_logger(__name__)
 
 __all__ = ["LimitedTask", "SoftTimeLimitExceeded", "TimeLimits"]
@@ -87,25 +89,36 @@ def enforce(now: float) -> str | None:
 
 
 class TimeLimits(bootsteps.StartStopStep):
-    """The thread in the worker that watches the clock."""
+    """The thread in the worker that watches the clock, also while the worker stops.
+
+    A worker that is told to stop lets its tasks finish for `DRAIN_SECONDS`; then it ends, and what was still running is
+    handed out again.
+    """
 
     label = "TimeLimits"
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
-        self._stop = threading.Event()
+        self._leave_at = float("inf")
         super().__init__(worker, **kwargs)
 
     def start(self, worker: Any) -> None:
         threading.Thread(target=self._watch, name="time-limits", daemon=True).start()
 
     def stop(self, worker: Any) -> None:
-        self._stop.set()
+        self._leave_at = time.monotonic() + DRAIN_SECONDS
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.5):
-            if task := enforce(time.monotonic()):
-                log.critical("task_stuck", task=task)
-                faulthandler.dump_traceback(sys.stderr)
-                sys.stderr.flush()
+        while True:
+            time.sleep(0.25)
+            now = time.monotonic()
+            if task := enforce(now):
+                try:
+                    log.critical("task_stuck", task=task)
+                    # Celery may have put a logger in the place of sys.stderr.
+                    faulthandler.dump_traceback(sys.__stderr__ or 2)
+                finally:
+                    os._exit(1)
+            if now > self._leave_at:
+                log.error("worker_stopped_hard", tasks=[run.task for run in list(_runs.values())])
                 os._exit(1)
