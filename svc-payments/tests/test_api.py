@@ -173,3 +173,11 @@ def test_the_methods_say_what_the_shop_offers(buyer: Any, django_assert_num_quer
 def test_other_methods_are_405(buyer: Any) -> None:
     assert buyer.get(path(new_payment(user_id=buyer.user_id), "/confirm")).status_code == 405
     assert buyer.get("/api/v1/payments/webhooks/sandbox").status_code == 405
+
+
+def test_a_confirmation_costs_few_statements(buyer: Any, django_assert_max_num_queries: Any) -> None:
+    payment = new_payment(user_id=buyer.user_id)
+    with django_assert_max_num_queries(
+        12
+    ):  # of them four savepoint commands, which are BEGIN and COMMIT in life
+        assert buyer.post(path(payment, "/confirm"), {"payment_method": "pm_card_visa"}).status_code == 200

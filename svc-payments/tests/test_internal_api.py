@@ -39,7 +39,7 @@ def read(answer: Any, kind: Any) -> Any:
 
 def test_a_payment_is_made_once(orders: Any, django_assert_max_num_queries: Any) -> None:
     body = a_request()
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(5):
         first = orders.post(URL, body)
     assert first.status_code == 201
     payment = read(first, contract.Payment)

@@ -60,22 +60,15 @@ def record_outcome(*, payment_id: UUID, intent: Intent, attempt_id: UUID | None 
         check_amount(payment, intent)
         if intent.status == payment.status and intent.status in FINAL:
             return payment
-        attempt = open_attempt(payment)
         match intent.status:
             case "succeeded":
-                _succeed(payment, attempt)
+                _succeed(payment)
             case "canceled" if payment.is_open:
-                mark_canceled(payment, attempt)
+                mark_canceled(payment)
             case "canceled":
                 logger.error("provider_cancels_what_it_paid", payment_id=str(payment.id))
-            case _ if attempt is None or not payment.is_open:
-                pass
-            case "processing" if attempt_id in (None, attempt.id):
-                mark_processing(payment, attempt)
-            case "requires_action" if attempt_id == attempt.id:
-                _require_action(payment, attempt, intent.redirect_url)
-            case "requires_payment_method" if attempt_id == attempt.id:
-                _fail_attempt(payment, attempt, intent.failure_code or "outcome_unknown")
+            case _ if payment.is_open:
+                _record_moment(payment, intent, attempt_id)
         return payment
 
 
@@ -92,10 +85,9 @@ def check_amount(payment: Payment, intent: Intent) -> None:
         )
 
 
-def mark_canceled(payment: Payment, attempt: PaymentAttempt | None) -> None:
+def mark_canceled(payment: Payment) -> None:
     """Needs the payment's lock, and that the provider canceled it or was never asked to charge."""
-    if attempt:
-        close_attempt(attempt, AttemptState.CANCELED)
+    _close_open_attempt(payment, AttemptState.CANCELED)
     payment.move_to(PaymentStatus.CANCELED)
     _save(payment)
     publish(PaymentCanceled(**state_of(payment)), subject=payment.id)
@@ -119,11 +111,23 @@ def close_attempt(attempt: PaymentAttempt, state: AttemptState, *, failure_code:
     attempt.save(update_fields=["state", "failure_code", "due_at", "updated_at"])
 
 
-def _succeed(payment: Payment, attempt: PaymentAttempt | None) -> None:
+def _record_moment(payment: Payment, intent: Intent, attempt_id: UUID | None) -> None:
+    attempt = open_attempt(payment)
+    match intent.status:
+        case _ if attempt is None:
+            pass
+        case "processing" if attempt_id in (None, attempt.id):
+            mark_processing(payment, attempt)
+        case "requires_action" if attempt_id == attempt.id:
+            _require_action(payment, attempt, intent.redirect_url)
+        case "requires_payment_method" if attempt_id == attempt.id:
+            _fail_attempt(payment, attempt, intent.failure_code or "outcome_unknown")
+
+
+def _succeed(payment: Payment) -> None:
     if not payment.is_open:
         logger.error("payment_succeeded_after_cancel", payment_id=str(payment.id))
-    if attempt:
-        close_attempt(attempt, AttemptState.SUCCEEDED)
+    _close_open_attempt(payment, AttemptState.SUCCEEDED)
     payment.move_to(PaymentStatus.SUCCEEDED)
     _save(payment)
     ledger.book_capture(payment)
@@ -146,6 +150,20 @@ def _fail_attempt(payment: Payment, attempt: PaymentAttempt, failure_code: str) 
     payment.move_to(PaymentStatus.REQUIRES_PAYMENT_METHOD)
     _save(payment)
     publish(PaymentAttemptFailed(**state_of(payment), failure_code=attempt.failure_code), subject=payment.id)
+
+
+def supersede_action(payment: Payment) -> None:
+    """Needs the payment's lock. Another confirmation takes the place of an attempt that waits for an action."""
+    PaymentAttempt.objects.filter(payment=payment, state=AttemptState.REQUIRES_ACTION).update(
+        state=AttemptState.CANCELED, due_at=None, updated_at=timezone.now()
+    )
+
+
+def _close_open_attempt(payment: Payment, state: AttemptState) -> None:
+    """`close_attempt` for whichever is open, if one is."""
+    PaymentAttempt.objects.filter(payment=payment, state__in=OPEN_ATTEMPTS).update(
+        state=state, due_at=None, updated_at=timezone.now()
+    )
 
 
 def keep_open(attempt: PaymentAttempt, state: AttemptState) -> None:

@@ -45,32 +45,29 @@ def create_payment(
     Raises `PaymentIdReused` when the id names something else, `OrderHasPayment` while the order has another payment that
     is not canceled, `InvalidValue` for an amount or a provider that cannot be.
     """
-    name = _check_request(amount, provider)
+    payment = Payment(
+        id=payment_id,
+        order_id=order_id,
+        user_id=user_id,
+        payment_amount=amount.amount,
+        currency=amount.currency,
+        provider=_check_request(amount, provider),
+    )
     try:
         with transaction.atomic():
             _lock_id(payment_id)
-            if existing := Payment.objects.filter(pk=payment_id).first():
-                if (existing.order_id, existing.user_id, existing.amount) != (order_id, user_id, amount):
-                    raise PaymentIdReused
-                return existing, False
-            status = PaymentStatus.REQUIRES_PAYMENT_METHOD
             if PaymentTombstone.objects.filter(pk=payment_id).exists():
-                status = PaymentStatus.CANCELED
-            payment = Payment(
-                id=payment_id,
-                order_id=order_id,
-                user_id=user_id,
-                payment_amount=amount.amount,
-                currency=amount.currency,
-                status=status,
-                provider=name,
-            )
+                payment.status = PaymentStatus.CANCELED
             payment.save(force_insert=True)
-            return payment, True
     except IntegrityError as error:
+        if existing := Payment.objects.filter(pk=payment_id).first():
+            if (existing.order_id, existing.user_id, existing.amount) != (order_id, user_id, amount):
+                raise PaymentIdReused from None
+            return existing, False
         if "payment_one_live_per_order" in str(error):
             raise OrderHasPayment from None
         raise
+    return payment, True
 
 
 def confirm_payment(
@@ -165,29 +162,33 @@ def _cancel_here(payment_id: UUID) -> Payment | None:
                 [PaymentTombstone(payment_id=payment_id)], ignore_conflicts=True
             )
         elif payment.is_open and not payment.provider_reference:
-            outcomes.mark_canceled(payment, outcomes.open_attempt(payment))
+            outcomes.mark_canceled(payment)
         return payment
 
 
 def _claim(
     user_id: UUID, payment_id: UUID, payment_method: str, precondition: Callable[[Payment], None]
 ) -> tuple[Payment, PaymentAttempt]:
-    with transaction.atomic():
-        payment = Payment.objects.select_for_update().filter(pk=payment_id, user_id=user_id).first()
-        if payment is None:
-            raise NotFound
-        precondition(payment)
-        if payment.status not in _CONFIRMABLE:
-            raise PaymentNotConfirmable(f"The payment is {payment.status}.")
-        earlier = outcomes.open_attempt(payment)
-        if earlier and earlier.state == AttemptState.RUNNING:
-            raise PaymentNotConfirmable("A confirmation of this payment is under way.")
-        if earlier:
-            outcomes.close_attempt(earlier, AttemptState.CANCELED)
-        attempt = PaymentAttempt.objects.create(
-            payment=payment, payment_method=payment_method, due_at=timezone.now() + _longest_confirmation()
-        )
-        return payment, attempt
+    try:
+        with transaction.atomic():
+            payment = Payment.objects.select_for_update().filter(pk=payment_id, user_id=user_id).first()
+            if payment is None:
+                raise NotFound
+            precondition(payment)
+            if payment.status not in _CONFIRMABLE:
+                raise PaymentNotConfirmable(f"The payment is {payment.status}.")
+            if payment.status == PaymentStatus.REQUIRES_ACTION:
+                outcomes.supersede_action(payment)
+            attempt = PaymentAttempt.objects.create(
+                payment=payment,
+                payment_method=payment_method,
+                due_at=timezone.now() + _longest_confirmation(),
+            )
+            return payment, attempt
+    except IntegrityError as error:
+        if "attempt_one_open_per_payment" not in str(error):
+            raise
+        raise PaymentNotConfirmable("A confirmation of this payment is under way.") from None
 
 
 def _longest_confirmation() -> timedelta:
