@@ -50,7 +50,7 @@ NEW_CART_TOKEN = OpenApiParameter(
 
 def user_id_of(request: Request) -> UUID:
     user: Any = request.user
-    return user.id  # type: ignore[no-any-return]
+    return user.id
 
 
 def owner_of(request: Request) -> Owner:
