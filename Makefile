@@ -1,6 +1,6 @@
 # Everything a developer does here. `make help` lists it.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart shell seed demo venv test lint lock
+.PHONY: help up down clean ps logs restart shell seed demo venv test lint lock apidocs
 export SERVICE
 
 ## Run the shop
@@ -35,6 +35,8 @@ lint:  ## Style, types, and who may import whom
 	@deploy/shop lint
 lock:  ## Pin every library again, with hashes, from the pyproject.toml files
 	@deploy/shop lock
+apidocs:  ## Write the descriptions of API and events (/docs, /events) again, from the code
+	@deploy/shop apidocs
 venv:  ## Install the distribution's packages and Python libraries only
 	@deploy/shop venv
 

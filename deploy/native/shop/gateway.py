@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from shop import tools
+from shop import pages, tools
 from shop.envfile import prefix
 from shop.layout import Layout
 from shop.program import Program
@@ -37,6 +37,7 @@ def environment(layout: Layout, env: dict[str, str], services: list[str]) -> dic
         "REDIS_PORT": env["REDIS_PORT"],
         "REDIS_USER": "gateway",
         "MEDIA_ROOT": str(layout.media),
+        "DOCS_ROOT": str(pages.folder(layout)),
         "MAIL_WEB_URL": f"http://127.0.0.1:{env['MAIL_WEB_PORT']}",
         "SANDBOX_URL": f"http://127.0.0.1:{env['SANDBOX_PORT']}",
         **{
@@ -51,6 +52,7 @@ def configure(layout: Layout, env: dict[str, str], services: list[str]) -> bool:
     """Render into the run folder; returns True if Nginx would read something else than before."""
     target = folder(layout)
     target.mkdir(mode=0o711, exist_ok=True)
+    pages.assemble(layout)
     tools.run(
         [str(layout.root / "gateway" / "bin" / "render")],
         doing="Rendering the gateway's configuration",
