@@ -1,10 +1,12 @@
-"""Replaces this process by one of a service's three: run it from the folder of the service.
+"""Replaces this process by one of a service's own: run it from the folder of the service.
 
     python -m shared_lib.server web      Granian (WSGI) on $HOST:$PORT
     python -m shared_lib.server events   relay and consumer
     python -m shared_lib.server worker   Celery, with the beat as a thread unless EMBEDDED_BEAT=false
+    python -m shared_lib.server beat     Celery's beat alone, where the workers have EMBEDDED_BEAT=false
 
-WEB_WORKERS, WEB_THREADS and WORKER_THREADS change the numbers of processes and threads.
+WEB_WORKERS, WEB_THREADS and WORKER_THREADS change the numbers of processes and threads. A web process keeps a pool of as many
+database connections as it has threads, unless DATABASE_POOL_MAX says otherwise.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from shared_lib.settings import env
 def _web() -> list[str]:
     threads: int = env.int("WEB_THREADS", 4)
     os.environ["SHOP_WEB_MASTER"] = str(os.getpid())
+    os.environ.setdefault("DATABASE_POOL_MAX", str(threads))
     return [
         *(
             "granian",
@@ -58,8 +61,16 @@ def _worker() -> list[str]:
     ]
 
 
+def _beat() -> list[str]:
+    # The plain scheduler keeps its schedule in memory: no file has to be writable.
+    return [
+        *("celery", "--app", "config.celery", "beat", "--scheduler", "celery.beat:Scheduler"),
+        *("--loglevel", "WARNING", "--pidfile="),
+    ]
+
+
 def main() -> None:
-    processes = {"web": _web, "events": _events, "worker": _worker}
+    processes = {"web": _web, "events": _events, "worker": _worker, "beat": _beat}
     if len(sys.argv) != 2 or sys.argv[1] not in processes:
         sys.exit(f"usage: python -m shared_lib.server {'|'.join(processes)}")
     if not Path("manage.py").is_file():

@@ -134,5 +134,6 @@ def _database() -> dict[str, Any]:
         options["pool"] = {"min_size": 1, "max_size": pool_max, "timeout": 5}
     config["OPTIONS"] = options
     config["CONN_MAX_AGE"] = 0 if pool_max > 0 else env.int("DATABASE_CONN_MAX_AGE", 60)
-    config["CONN_HEALTH_CHECKS"] = pool_max == 0
+    # A connection is looked at before it is used again, so that a restart of PostgreSQL costs no request its answer.
+    config["CONN_HEALTH_CHECKS"] = True
     return config
