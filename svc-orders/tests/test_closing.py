@@ -13,7 +13,7 @@ from shared_lib.contracts.events import OrderCancelled, OrderConfirmed
 from shared_lib.exceptions import NotFound, ServiceUnavailable
 from shared_lib.ids import uuid7
 from tests.conftest import Buyer
-from tests.messages import payment_attempt_failed, payment_processing, payment_succeeded
+from tests.messages import payment_attempt_failed, payment_processing, payment_refunded, payment_succeeded
 from tests.shop import Crash, Shop
 
 
@@ -52,6 +52,27 @@ def test_a_cancelled_order_cannot_be_cancelled_again(buyer: Buyer, published: An
         _cancel(buyer)
 
     assert len(published(OrderCancelled)) == 1
+
+
+def test_only_what_is_not_on_its_way_back_already_is_paid_back(paid: Buyer, shop: Shop, deliver: Any):
+    order = paid.order()
+    Refund.objects.create(
+        order=order,
+        payment_id=order.payment_id,
+        currency="USD",
+        amount=97,
+        reason="damaged",
+        status="accepted",
+    )
+    deliver(
+        payment_refunded(
+            shop.move_payment(order.payment_id, "succeeded"), refund_id=uuid7(), amount=300, total=300
+        )
+    )
+
+    _cancel(paid)
+
+    assert Refund.objects.get(reason="order_cancelled").amount == 4397 - 97 - 300
 
 
 @pytest.mark.django_db(transaction=True)

@@ -57,6 +57,15 @@ def test_the_same_success_twice_confirms_once(buyer: Buyer, shop: Shop, publishe
     assert not Refund.objects.exists()
 
 
+def test_a_success_that_is_told_again_with_a_newer_version_moves_nothing(
+    paid: Buyer, shop: Shop, deliver: Any
+):
+    deliver(payment_succeeded(shop.move_payment(paid.order().payment_id, "succeeded")))
+
+    assert (paid.order().status, paid.order().payment_status) == ("confirmed", "paid")
+    assert not Refund.objects.exists()
+
+
 def test_what_is_older_than_what_is_known_changes_nothing(buyer: Buyer, shop: Shop, deliver: Any):
     buyer.place()
     payment_id = buyer.order().payment_id

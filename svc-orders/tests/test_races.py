@@ -11,12 +11,14 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from orders import services
 from orders.exceptions import CheckoutInProgress, OrderNotCancellable, OutOfStock
 from orders.models import CheckoutSaga, Order, OrderPayment, Refund
+from orders.services import closing, undoing
+from orders.services.transitions import cancel, lock_order
 from shared_lib.api.idempotency import IdempotencyInProgress
 from shared_lib.contracts.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from shared_lib.exceptions import DomainError
@@ -273,6 +275,72 @@ def test_two_sweepers_of_one_checkout_undo_it_once(buyer: Buyer, shop: Shop):
     at_once(services.settle_checkouts, services.settle_checkouts)
 
     assert shop.calls == ["cancel", "release"]
+
+
+def test_an_event_waits_for_the_change_that_is_under_way(
+    buyer: Buyer, shop: Shop, deliver: Any, published: Any
+):
+    buyer.place()
+    payment = shop.move_payment(buyer.order().payment_id, "succeeded")
+
+    with transaction.atomic():
+        order = lock_order(buyer.order().id)
+        event = _start(deliver, payment_succeeded(payment))
+        event.join(timeout=0.3)
+        assert event.is_alive()
+        cancel(order, reason="staff", who=None)
+    event.join(timeout=10)
+
+    assert (buyer.order().status, buyer.order().payment_status) == ("cancelled", "paid")
+    assert published(OrderConfirmed) == []
+    assert Refund.objects.get().amount == order.total_amount
+
+
+def _start(function: Callable[..., Any], *args: Any) -> threading.Thread:
+    def run() -> None:
+        try:
+            function(*args)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def _due_order(buyer: Buyer, shop: Shop) -> None:
+    buyer.place()
+    Order.objects.update(close_at=timezone.now())
+
+
+def _due_checkout(buyer: Buyer, shop: Shop) -> None:
+    shop.take_away("cancel")
+    shop.take_away("pay")
+    with pytest.raises(DomainError):
+        buyer.place()
+    CheckoutSaga.objects.update(deadline=timezone.now())
+
+
+@pytest.mark.parametrize(
+    ("arrange", "claim", "sweep"),
+    [
+        pytest.param(_due_order, closing._claim_due, services.cancel_expired_orders, id="order"),
+        pytest.param(_due_checkout, undoing._claim_due, services.settle_checkouts, id="checkout"),
+    ],
+)
+def test_what_one_sweeper_is_claiming_another_leaves_alone(
+    buyer: Buyer, shop: Shop, arrange: Any, claim: Callable[[], list[Any]], sweep: Callable[[], int]
+):
+    arrange(buyer, shop)
+    counts: list[int] = []
+
+    with transaction.atomic():
+        assert len(claim()) == 1
+        other = _start(lambda: counts.append(sweep()))
+        other.join(timeout=3)
+    other.join(timeout=10)
+
+    assert counts == [0]
 
 
 def _settle() -> None:
