@@ -22,8 +22,8 @@ def url(service: str, env: dict[str, str]) -> str:
     return f"redis://{service}:{env[f'{prefix(service)}_REDIS_PASSWORD']}@127.0.0.1:{env['REDIS_PORT']}/0"
 
 
-def access_list(env: dict[str, str], services: list[str]) -> str:
-    """The ACL file: passwords as hashes, nobody without one."""
+def access_list(env: dict[str, str], services: list[str], *, testing: bool = False) -> str:
+    """The ACL file: passwords as hashes, nobody without one. `testing` adds the keys of a suite's own, `test-...`."""
 
     def user(name: str, password: str, rights: str) -> str:
         return f"user {name} on #{hashlib.sha256(password.encode()).hexdigest()} resetchannels {rights}\n"
@@ -34,7 +34,7 @@ def access_list(env: dict[str, str], services: list[str]) -> str:
         user("gateway", env["GATEWAY_REDIS_PASSWORD"], "%R~gateway:* &gateway:* +@read +@connection +@pubsub")
     )
     for service in services:
-        patterns = (f"{service}:*", *SHARED_KEYS.get(service, ()))
+        patterns = (f"{service}:*", *SHARED_KEYS.get(service, ()), *(("test-*",) if testing else ()))
         keys = " ".join(f"~{pattern} &{pattern}" for pattern in patterns)
         lines.append(
             user(service, env[f"{prefix(service)}_REDIS_PASSWORD"], f"{keys} +@all -@admin -@dangerous +info")
@@ -42,10 +42,10 @@ def access_list(env: dict[str, str], services: list[str]) -> str:
     return "".join(lines)
 
 
-def configure(layout: Layout, env: dict[str, str], services: list[str], *, durable: bool) -> None:
+def configure(layout: Layout, env: dict[str, str], services: list[str], *, testing: bool) -> None:
     """Write redis.conf and the access list."""
     (layout.data / "redis").mkdir(mode=0o700, exist_ok=True)
-    write_private(layout.run / "redis.acl", access_list(env, services))
+    write_private(layout.run / "redis.acl", access_list(env, services, testing=testing))
     write_private(
         layout.run / "redis.conf",
         "\n".join(
@@ -59,7 +59,7 @@ def configure(layout: Layout, env: dict[str, str], services: list[str], *, durab
                 f'dir "{layout.data}/redis"',
                 f'aclfile "{layout.run}/redis.acl"',
                 'save ""',
-                f"appendonly {'yes' if durable else 'no'}",
+                f"appendonly {'no' if testing else 'yes'}",
                 "appendfsync everysec",
                 # Only keys with an expiry may go when memory is short: the deny list has none.
                 "maxmemory 256mb",

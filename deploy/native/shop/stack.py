@@ -114,7 +114,7 @@ class Stack:
             self._check_ports()
             check_space(layout.state, postgres.data_folder(layout))
         ensure_keys(layout, self.tenants)
-        redis.configure(layout, env, self.tenants, durable=not self.testing)
+        redis.configure(layout, env, self.tenants, testing=self.testing)
         rabbitmq.configure(layout, env, self.tenants, testing=self.testing)
         has_gateway = gateway.present(layout) and not self.stores_only
         gateway_changed = has_gateway and gateway.configure(layout, env, self.services)

@@ -20,6 +20,8 @@ from shop.report import Progress, table
 #: Seconds that one test may take before it is a failure with a traceback.
 TEST_TIMEOUT = 300
 AT_ONCE = 2
+#: A suite whose ground is missing fails everywhere; the first so many failures say enough.
+MOST_FAILURES = 30
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ class _Run:
                     "no:cacheprovider",
                     f"--junitxml={result}",
                     f"--timeout={TEST_TIMEOUT}",
+                    f"--maxfail={MOST_FAILURES}",
                     *suite.arguments,
                 ],
                 cwd=suite.folder,
