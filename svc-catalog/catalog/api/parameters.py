@@ -13,7 +13,6 @@ from catalog.selectors import keyset
 from catalog.selectors.products import MODES, SORTS, ProductFilter
 from shared_lib.exceptions import DomainError
 
-DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 MAX_AMOUNT = 2**53 - 1
 MAX_QUERY_LENGTH = 200
@@ -38,74 +37,57 @@ def parse_product_filter(query: QueryDict) -> ProductFilter:
 
     Raises `InvalidParameters` with one entry for each parameter that is wrong.
     """
-    reader = _Reader(query)
-    q = reader.read("q", _text, "")
-    sort_name = reader.read("sort", _sort, "relevance" if q else "newest")
-    sort = SORTS["newest" if sort_name == "relevance" and not q else sort_name]
-    wanted = ProductFilter(
-        sort=sort,
-        page_size=reader.read("page_size", _page_size, DEFAULT_PAGE_SIZE),
-        position=reader.read("cursor", lambda value: keyset.decode(sort, value, MODES), None),
-        q=q,
-        category=reader.read("category", _id_or_slug, None),
-        min_price=reader.read("min_price", _amount, None),
-        max_price=reader.read("max_price", _amount, None),
-        in_stock=reader.read("in_stock", _boolean, None),
-        seller=reader.read("seller", _uuid, None),
-        rating_min=reader.read("rating_min", _rating, None),
-        attributes=reader.attributes(),
-    )
-    if wanted.min_price is not None and wanted.max_price is not None and wanted.min_price > wanted.max_price:
-        reader.refuse("min_price", "min_price is greater than max_price.")
-    reader.finish()
-    return wanted
-
-
-class _Reader:
-    def __init__(self, query: QueryDict) -> None:
-        self._query = query
-        self._errors: list[dict[str, str]] = []
-
-    def read(self, name: str, parse: Callable[[str], Any], default: Any) -> Any:
-        if name not in self._query:
-            return default
-        values = self._query.getlist(name)
+    if not query:
+        return ProductFilter()
+    errors: list[dict[str, str]] = []
+    values: dict[str, Any] = {}
+    attributes: dict[str, list[str]] = {}
+    cursor = None
+    for name, given in query.lists():
         try:
-            if len(values) > 1:
-                raise ValueError("This parameter may be given once.")
-            return parse(values[0])
+            if name.startswith("attr."):
+                _add_attribute(attributes, name.removeprefix("attr."), given)
+            elif name == "cursor":
+                cursor = _only(given)
+            elif name in _PARSERS:
+                values[name] = _PARSERS[name](_only(given))
         except ValueError as error:
-            self.refuse(name, str(error))
-            return default
+            errors.append(_error(name[:60].replace("\0", ""), str(error)))
 
-    def attributes(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for key in self._query:
-            if not key.startswith("attr."):
-                continue
-            values = self._query.getlist(key)
-            name = key.removeprefix("attr.")
-            if (
-                not 1 <= len(name) <= 50
-                or any(not 1 <= len(value) <= 100 for value in values)
-                or "\0" in key + "".join(values)
-            ):
-                self.refuse(
-                    key[:60].replace("\0", ""),
-                    "An attribute has a name of 1 to 50 and a value of 1 to 100 characters.",
-                )
-                continue
-            found.setdefault(name.casefold(), []).extend(values)
-        if sum(map(len, found.values())) > MAX_ATTRIBUTES:
-            self.refuse("attr", f"At most {MAX_ATTRIBUTES} attributes.")
-        return found
+    sort = values.pop("sort", "relevance" if values.get("q") else "newest")
+    values["sort"] = SORTS["newest" if sort == "relevance" and not values.get("q") else sort]
+    if cursor is not None and not errors:
+        try:
+            values["position"] = keyset.decode(values["sort"], cursor, MODES)
+        except keyset.InvalidCursor as error:
+            errors.append(_error("cursor", str(error)))
+    if sum(map(len, attributes.values())) > MAX_ATTRIBUTES:
+        errors.append(_error("attr", f"At most {MAX_ATTRIBUTES} attributes."))
+    if values.get("min_price", 0) > values.get("max_price", MAX_AMOUNT):
+        errors.append(_error("min_price", "min_price is greater than max_price."))
+    if errors:
+        raise InvalidParameters("Some parameters are not valid.", errors=errors)
+    return ProductFilter(**values, attributes=attributes)
 
-    def refuse(self, name: str, detail: str) -> None:
-        self._errors.append({"field": name, "code": "invalid", "detail": detail})
 
-    def finish(self) -> None:
-        if self._errors:
-            raise InvalidParameters("Some parameters are not valid.", errors=self._errors)
+def _error(field: str, detail: str) -> dict[str, str]:
+    return {"field": field, "code": "invalid", "detail": detail}
+
+
+def _only(values: list[str]) -> str:
+    if len(values) > 1:
+        raise ValueError("This parameter may be given once.")
+    return values[0]
+
+
+def _add_attribute(found: dict[str, list[str]], name: str, values: list[str]) -> None:
+    if (
+        not 1 <= len(name) <= 50
+        or any(not 1 <= len(value) <= 100 for value in values)
+        or "\0" in name + "".join(values)
+    ):
+        raise ValueError("An attribute has a name of 1 to 50 and a value of 1 to 100 characters.")
+    found.setdefault(name.casefold(), []).extend(values)
 
 
 def _text(value: str) -> str:
@@ -160,3 +142,16 @@ def _rating(value: str) -> str:
     if not _DECIMAL.match(value) or float(value) > 5:
         raise ValueError("Must be a number from 0 to 5.")
     return value
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "q": _text,
+    "sort": _sort,
+    "page_size": _page_size,
+    "category": _id_or_slug,
+    "min_price": _amount,
+    "max_price": _amount,
+    "in_stock": _boolean,
+    "seller": _uuid,
+    "rating_min": _rating,
+}

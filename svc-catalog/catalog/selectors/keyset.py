@@ -25,10 +25,11 @@ def _decimal(value: str) -> Decimal:
     return number
 
 
-def _bigint(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
+def _bigint(value: str) -> int:
+    number = int(value)
+    if abs(number) >= 2**63:
         raise ValueError
-    return value
+    return number
 
 
 def _moment(value: str) -> datetime:
@@ -40,11 +41,11 @@ def _moment(value: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One column of a sort: its SQL expression, its SQL type, and how a cursor's value becomes it again."""
+    """One column of a sort: its SQL expression, its SQL type, and how its text in a cursor becomes a value again."""
 
     expression: str
     sql_type: str
-    parse: Callable[[Any], Any]
+    parse: Callable[[str], Any]
 
 
 PUBLISHED_AT = Key("p.published_at", "timestamptz", _moment)
@@ -63,6 +64,11 @@ class Sort:
     name: str
     keys: tuple[Key, ...]
     descending: bool
+
+    @property
+    def texts(self) -> str:
+        """The keys as text, as cursors keep them; what no cursor needs is then never parsed."""
+        return ", ".join(f"{key.expression}::text" for key in self.keys)
 
     def order_by(self, *, backward: bool = False) -> str:
         direction = "DESC" if self.descending is not backward else "ASC"
@@ -84,13 +90,10 @@ class Position:
     mode: str
 
 
-def encode(sort: Sort, position: Position) -> str:
-    values = [value if isinstance(value, int) else str(value) for value in position.values]
-    return (
-        base64.urlsafe_b64encode(orjson.dumps([sort.name, position.mode, int(position.backward), *values]))
-        .decode()
-        .rstrip("=")
-    )
+def encode(sort: Sort, mode: str, texts: Sequence[str], *, backward: bool) -> str:
+    """The cursor of what lies before or after the row whose keys are `texts`."""
+    body = orjson.dumps([sort.name, mode, int(backward), *texts])
+    return base64.urlsafe_b64encode(body).decode().rstrip("=")
 
 
 def decode(sort: Sort, cursor: str, modes: Sequence[str]) -> Position:
@@ -100,6 +103,8 @@ def decode(sort: Sort, cursor: str, modes: Sequence[str]) -> Position:
             base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         )
         if name != sort.name or mode not in modes or backward not in (0, 1) or len(values) != len(sort.keys):
+            raise InvalidCursor
+        if not all(isinstance(value, str) for value in values):
             raise InvalidCursor
         parsed = tuple(key.parse(value) for key, value in zip(sort.keys, values, strict=True))
         return Position(parsed, bool(backward), mode)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -81,7 +82,7 @@ class ProductFilter:
     max_price: int | None = None
     in_stock: bool | None = None
     seller: UUID | None = None
-    rating_min: float | None = None
+    rating_min: str | None = None
     attributes: Mapping[str, list[str]] = field(default_factory=dict)
 
 
@@ -102,7 +103,7 @@ def attribute_token(name: str, value: str) -> str:
 def list_products(wanted: ProductFilter) -> Page:
     """One page of published products."""
     if not wanted.q:
-        return _page(wanted, "")
+        return _page(wanted, WORDS)
     if wanted.position:
         return _page(wanted, wanted.position.mode)
     page = _page(wanted, WORDS)
@@ -113,7 +114,7 @@ def _page(wanted: ProductFilter, mode: str) -> Page:
     sort, position = wanted.sort, wanted.position
     backward = position is not None and position.backward
     with connection.cursor() as cursor:
-        cursor.execute(*_list_query(wanted, mode, backward=backward))
+        cursor.execute(_statement(_shape_of(wanted, mode)), _parameters(wanted))
         rows = cursor.fetchall()
     more = len(rows) > wanted.page_size
     rows = rows[: wanted.page_size]
@@ -125,72 +126,93 @@ def _page(wanted: ProductFilter, mode: str) -> Page:
     preceding = more if backward else position is not None
     return Page(
         [row[0] for row in rows],
-        keyset.encode(sort, Position(tuple(rows[-1][1:]), False, mode or WORDS)) if following else None,
-        keyset.encode(sort, Position(tuple(rows[0][1:]), True, mode or WORDS)) if preceding else None,
+        keyset.encode(sort, mode, rows[-1][1:], backward=False) if following else None,
+        keyset.encode(sort, mode, rows[0][1:], backward=True) if preceding else None,
     )
 
 
-def _list_query(wanted: ProductFilter, mode: str, *, backward: bool) -> tuple[str, dict[str, Any]]:
+class _Shape(NamedTuple):
+    """All that the text of a list's statement depends on. Values are parameters, never text."""
+
+    sort: str
+    mode: str
+    beyond: bool
+    backward: bool
+    category: str  # the column that names it, or nothing
+    search: bool
+    filters: tuple[str, ...]
+    in_stock: bool | None
+    attributes: int
+
+
+def _shape_of(wanted: ProductFilter, mode: str) -> _Shape:
+    return _Shape(
+        sort=wanted.sort.name,
+        mode=mode,
+        beyond=wanted.position is not None,
+        backward=wanted.position is not None and wanted.position.backward,
+        category="" if wanted.category is None else "id" if isinstance(wanted.category, UUID) else "slug",
+        search=bool(wanted.q),
+        filters=tuple(name for name in _CONDITIONS if getattr(wanted, name) is not None),
+        in_stock=wanted.in_stock,
+        attributes=len(wanted.attributes),
+    )
+
+
+def _parameters(wanted: ProductFilter) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"media": settings.MEDIA_URL, "limit": wanted.page_size + 1}
+    for name in ("category", *_CONDITIONS):
+        if (value := getattr(wanted, name)) is not None:
+            parameters[name] = value
+    if wanted.q:
+        parameters["q"] = wanted.q
+    for index, (name, values) in enumerate(wanted.attributes.items()):
+        parameters[f"attribute{index}"] = [attribute_token(name, value) for value in values]
+    if wanted.position is not None:
+        parameters |= {f"key{index}": value for index, value in enumerate(wanted.position.values)}
+    return parameters
+
+
+@lru_cache(maxsize=1024)
+def _statement(shape: _Shape) -> str:
     """Filters, order and limit in a subquery that reads narrow rows; the JSON is made of its few rows only.
 
     A category's subtree without `q` is read category by category, each in the order of its own index, and merged: a page
     costs one short index scan a category, wherever it lies and however many products there are.
     """
-    sort = wanted.sort
-    conditions, parameters = _filters(wanted, mode)
-    parameters |= {"media": settings.MEDIA_URL, "limit": wanted.page_size + 1}
-    beyond = "true"
-    if wanted.position is not None:
-        beyond = sort.after(backward=backward)
-        parameters |= {f"key{index}": value for index, value in enumerate(wanted.position.values)}
-    order = f"ORDER BY {sort.order_by(backward=backward)} LIMIT %(limit)s"
-
-    subtree, source, columns = "", "catalog_product p", _CARD_COLUMNS
-    if wanted.category is not None:
-        subtree = _SUBTREE.format(column="id" if isinstance(wanted.category, UUID) else "slug")
+    sort = SORTS[shape.sort]
+    conditions = _conditions(shape)
+    beyond = sort.after(backward=shape.backward) if shape.beyond else "true"
+    order = f"ORDER BY {sort.order_by(backward=shape.backward)} LIMIT %(limit)s"
+    source, columns = "catalog_product p", _CARD_COLUMNS
     if sort.keys[0] is keyset.RANK:
-        source = (
-            f"(SELECT {columns}, {_RANKS[mode]} AS rank FROM catalog_product p WHERE {conditions} OFFSET 0) p"  # noqa: S608 - made of constants
-        )
+        ranks = _RANKS[shape.mode]
+        source = f"(SELECT {columns}, {ranks} AS rank FROM catalog_product p WHERE {conditions} OFFSET 0) p"  # noqa: S608 - made of constants
         columns, conditions = "p.*", beyond
     else:
         conditions = f"{conditions} AND {beyond}"
-        if wanted.category is not None and not wanted.q:
+        if shape.category and not shape.search:
             one = f"SELECT {columns} FROM catalog_product p WHERE p.category_id = subtree.id AND {conditions} {order}"  # noqa: S608 - made of constants
             source, conditions = f"subtree CROSS JOIN LATERAL ({one}) p", "true"
-    keys = ", ".join(key.expression for key in sort.keys)
-    return (
-        f"""
-        {subtree}
-        SELECT (SELECT row_to_json(card)::text FROM (SELECT {_CARD}) card), {keys}
+    return f"""
+        {_SUBTREE.format(column=shape.category) if shape.category else ""}
+        SELECT (SELECT row_to_json(card)::text FROM (SELECT {_CARD}) card), {sort.texts}
         FROM (SELECT {columns} FROM {source} WHERE {conditions} {order}) p
-        ORDER BY {sort.order_by(backward=backward)}
-        """,  # noqa: S608 - made of constants
-        parameters,
-    )
+        ORDER BY {sort.order_by(backward=shape.backward)}
+    """  # noqa: S608 - made of constants
 
 
-def _filters(wanted: ProductFilter, mode: str) -> tuple[str, dict[str, Any]]:
-    """The conditions on a product `p` that do not depend on the page, and their parameters."""
-    parameters: dict[str, Any] = {
-        name: value
-        for name in ("q", "category", "min_price", "max_price", "seller", "rating_min")
-        if (value := getattr(wanted, name)) not in (None, "")
-    }
-    conditions = [
-        "p.status = 'published'",
-        *(_CONDITIONS[name] for name in parameters if name in _CONDITIONS),
-    ]
-    if wanted.q:
-        conditions.append(_MATCHES[mode])
-        if wanted.category is not None:
+def _conditions(shape: _Shape) -> str:
+    """What a product `p` must fulfil, wherever the page lies."""
+    conditions = ["p.status = 'published'", *(_CONDITIONS[name] for name in shape.filters)]
+    if shape.search:
+        conditions.append(_MATCHES[shape.mode])
+        if shape.category:
             conditions.append("p.category_id IN (SELECT id FROM subtree)")
-    if wanted.in_stock is not None:
-        conditions.append("p.variants_in_stock > 0" if wanted.in_stock else "p.variants_in_stock = 0")
-    for index, (name, values) in enumerate(wanted.attributes.items()):
-        conditions.append(f"p.attribute_tokens && %(attribute{index})s::text[]")
-        parameters[f"attribute{index}"] = [attribute_token(name, value) for value in values]
-    return " AND ".join(conditions), parameters
+    if shape.in_stock is not None:
+        conditions.append("p.variants_in_stock > 0" if shape.in_stock else "p.variants_in_stock = 0")
+    conditions += [f"p.attribute_tokens && %(attribute{index})s::text[]" for index in range(shape.attributes)]
+    return " AND ".join(conditions)
 
 
 _DETAIL = f"""
