@@ -18,7 +18,7 @@ from payments.providers.sandbox import SandboxProvider
 from shared_lib.exceptions import ServiceUnavailable
 from shared_lib.ids import uuid7
 from tests.factories import confirm, new_payment, usd
-from tests.sandbox_process import API_KEY, WEBHOOK_SECRET, SandboxProcess, free_port
+from tests.sandbox_process import API_KEY, WEBHOOK_SECRET, Receiver, SandboxProcess, free_port
 
 
 class BadNetwork:
@@ -136,6 +136,22 @@ def test_a_broken_connection_is_tried_once_more_under_the_same_key(
     provider.refund(intent.reference, refund_id=refund_id, amount=usd(200), reason="")
     assert sandbox.intent(intent.reference)["amount_refunded"] == 200
     assert len(network.requests) == 5
+
+
+def test_a_confirmation_that_is_sent_twice_is_tried_once(
+    network: BadNetwork, client: Any, sandbox: SandboxProcess, receiver: Receiver
+) -> None:
+    provider = client(network.url)
+    declined, asked = create(provider).reference, create(provider).reference
+    network.on = "/confirm"
+    for reference, token in ((declined, "pm_card_chargeDeclined"), (asked, "pm_card_authenticationRequired")):
+        network.faults = ["lose_answer"]
+        provider.confirm_intent(reference, attempt_id=uuid7(), payment_method=token, return_url=None)
+    page = provider.get_intent(asked).redirect_url
+    sandbox.answer_challenge(page, "authorise")
+    receiver.wait_for(asked, "succeeded")
+    assert len(receiver.of(declined, "payment_failed")) == 1
+    assert len(receiver.of(asked, "requires_action")) == 1
 
 
 @pytest.mark.parametrize("faults", [["lose_answer", "lose_answer"], ["silence"], [500], [502], ["nonsense"]])

@@ -269,3 +269,30 @@ def test_a_success_after_a_cancellation_is_believed_and_told(
     payment.refresh_from_db()
     assert payment.status == PaymentStatus.SUCCEEDED
     assert len(published(PaymentSucceeded)) == 1
+
+
+def test_what_the_provider_said_before_a_new_attempt_does_not_count_against_it(
+    provider: Any, pass_on: Callable[..., Any], sandbox: SandboxProcess, published: Published
+) -> None:
+    payment = confirm(new_payment(), "pm_card_authenticationRequired")
+    sandbox.answer_challenge(payment.action_url, "fail")
+    pass_on(payment.provider_reference, "payment_failed")
+    provider.after["get_intent"] = lambda: confirm(payment, "pm_card_authenticationRequired")
+    work()
+    payment.refresh_from_db()
+    assert payment.status == PaymentStatus.REQUIRES_ACTION
+    assert PaymentAttempt.objects.filter(state=AttemptState.REQUIRES_ACTION).count() == 1
+    assert not published(PaymentAttemptFailed)
+
+
+def test_an_old_failure_does_not_disturb_a_confirmation_that_is_running(
+    provider: Any, pass_on: Callable[..., Any], sandbox: SandboxProcess, published: Published
+) -> None:
+    payment = confirm(new_payment(), "pm_card_authenticationRequired")
+    sandbox.answer_challenge(payment.action_url, "fail")
+    pass_on(payment.provider_reference, "payment_failed")
+    provider.before["confirm_intent"] = work
+    assert confirm(payment).status == PaymentStatus.SUCCEEDED
+    assert WebhookEvent.objects.get().outcome == "known already"
+    assert "get_intent" not in provider.calls
+    assert not published(PaymentAttemptFailed)
