@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jwt import PyJWK
 
 from shared_lib import cache
+from shared_lib.api.problems import domain_problem
 from shared_lib.auth.jwks import JWKSCache, KeysUnavailable
 from shared_lib.auth.tokens import ServiceTokens, TokenInvalid
 from shared_lib.contracts.internal.cart import CartSnapshot
@@ -262,3 +263,11 @@ def test_deleted_rows_are_hidden_and_kept():
     assert Draft.objects.count() == 0
     assert Draft.all_objects.count() == 1
     assert Draft.all_objects.soft_delete() == 0
+
+
+def test_a_service_that_is_away_is_named_in_the_log_and_not_to_the_client():
+    error = ServiceUnavailable(reason="svc-cart cannot be reached: ConnectError()")
+    document = domain_problem(error)
+    assert "svc-cart" in str(error)
+    assert "svc-cart" not in str(document)
+    assert error.headers == {"Retry-After": "2"}

@@ -10,8 +10,8 @@ from django.db import IntegrityError, transaction
 from accounts import services
 from accounts.models import Address, User
 from shared_lib.ids import uuid7
+from shared_lib.testing.races import at_once
 from tests.factories import AddressFactory, UserFactory, address_fields
-from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 

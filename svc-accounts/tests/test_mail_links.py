@@ -18,8 +18,8 @@ from shared_lib.contracts.events import (
     UserUpdated,
     UserVerificationRequested,
 )
+from shared_lib.testing.races import at_once
 from tests.factories import PASSWORD, UserFactory
-from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ import pytest
 from accounts import services
 from accounts.models import User
 from shared_lib.contracts.events import UserUpdated
-from tests.threads import at_once
+from shared_lib.testing.races import at_once
 
 pytestmark = pytest.mark.django_db
 

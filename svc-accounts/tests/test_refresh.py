@@ -17,8 +17,8 @@ from accounts.refresh_tokens import RefreshToken
 from accounts.services import TokenPair
 from shared_lib.auth.tokens import verify_access_token
 from shared_lib.contracts.events import SessionRevoked
+from shared_lib.testing.races import at_once
 from tests.factories import PASSWORD
-from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 

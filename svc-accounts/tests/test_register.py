@@ -11,8 +11,8 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from accounts import services
 from accounts.models import User
 from shared_lib.contracts.events import UserAddressInUse, UserRegistered
+from shared_lib.testing.races import at_once
 from tests.factories import PASSWORD, UserFactory
-from tests.threads import at_once
 
 URL = "/api/v1/accounts/register"
 

@@ -17,8 +17,8 @@ from accounts.exceptions import InvalidCredentials
 from accounts.models import Session, User
 from accounts.services import rows
 from shared_lib.auth.tokens import verify_access_token
+from shared_lib.testing.races import at_once
 from tests.factories import PASSWORD, UserFactory
-from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 

@@ -19,8 +19,8 @@ from accounts.refresh_tokens import RefreshToken
 from accounts.services import TokenPair
 from shared_lib.cache import redis_client
 from shared_lib.contracts.events import SessionRevoked, UserDeactivated, UserUpdated
+from shared_lib.testing.races import at_once
 from tests.factories import PASSWORD
-from tests.threads import at_once
 
 URL = "/api/v1/accounts/token/revoke"
 

@@ -65,17 +65,22 @@ class InvalidValue(DomainError):
 class ServiceUnavailable(DomainError):
     """Another service did not answer in time or failed. The caller may try again after `retry_after` seconds.
 
-    `sent` is False only when the call is known never to have reached the callee.
+    `sent` is False only when the call is known never to have reached the callee. `reason` names service and cause: it is
+    for logs, the client is shown `detail`.
     """
 
     status = 503
     code = "service_unavailable"
     title = "A part of the shop is not available at the moment"
 
-    def __init__(self, detail: str = "", *, retry_after: int = 2, sent: bool = True) -> None:
+    def __init__(self, detail: str = "", *, reason: str = "", retry_after: int = 2, sent: bool = True) -> None:
         super().__init__(detail)
+        self.reason = reason or self.detail
         self.retry_after = retry_after
         self.sent = sent
+
+    def __str__(self) -> str:
+        return self.reason
 
     @property
     def headers(self) -> dict[str, str]:

@@ -26,6 +26,7 @@ from cart.selectors import Owner
 from shared_lib.api.etags import check_if_match, etag_of
 from shared_lib.api.idempotency import idempotent
 from shared_lib.api.openapi import problems
+from shared_lib.api.views import bearer
 
 CART_TOKEN = OpenApiParameter(
     "X-Cart-Token",
@@ -48,14 +49,9 @@ NEW_CART_TOKEN = OpenApiParameter(
 )
 
 
-def user_id_of(request: Request) -> UUID:
-    user: Any = request.user
-    return user.id
-
-
 def owner_of(request: Request) -> Owner:
     if request.user.is_authenticated:
-        return Owner.user(user_id_of(request))
+        return Owner.user(bearer(request).id)
     return Owner.guest(request.headers.get("X-Cart-Token", ""))
 
 
@@ -173,8 +169,8 @@ class MergeView(APIView):
     def post(self, request: Request) -> Response:
         token = request.headers.get("X-Cart-Token", "")
         if token:
-            services.merge_carts(user_id=user_id_of(request), token_hash=selectors.hash_token(token))
-        return cart_response(Owner.user(user_id_of(request)))
+            services.merge_carts(user_id=bearer(request).id, token_hash=selectors.hash_token(token))
+        return cart_response(Owner.user(bearer(request).id))
 
 
 class WishlistView(generics.ListAPIView[WishlistItem]):
@@ -182,7 +178,7 @@ class WishlistView(generics.ListAPIView[WishlistItem]):
     serializer_class = WishSerializer
 
     def get_queryset(self) -> Any:
-        return selectors.wishlist(user_id=user_id_of(self.request))
+        return selectors.wishlist(user_id=bearer(self.request).id)
 
     @extend_schema(
         operation_id="cart_wishlist_list",
@@ -208,7 +204,7 @@ class WishlistView(generics.ListAPIView[WishlistItem]):
 
     @idempotent(route="cart.wishlist")
     def _add(self, request: Request, variant_id: UUID) -> Response:
-        item_id, is_new = services.add_wish(user_id=user_id_of(request), variant_id=variant_id)
+        item_id, is_new = services.add_wish(user_id=bearer(request).id, variant_id=variant_id)
         item = self.get_queryset().get(pk=item_id)
         return Response(WishSerializer(item).data, status=201 if is_new else 200)
 
@@ -222,5 +218,5 @@ class WishView(APIView):
         responses={204: None, **problems(401, 404)},
     )
     def delete(self, request: Request, item_id: UUID) -> Response:
-        services.remove_wish(user_id=user_id_of(request), item_id=item_id)
+        services.remove_wish(user_id=bearer(request).id, item_id=item_id)
         return Response(status=204)

@@ -17,11 +17,7 @@ from notifications import selectors, services
 from notifications.api.serializers import InboxQuerySerializer, NotificationSerializer
 from notifications.models import Notification
 from shared_lib.api.openapi import problems
-
-
-def user_id_of(request: Request) -> UUID:
-    user: Any = request.user
-    return user.id
+from shared_lib.api.views import bearer
 
 
 class InboxView(generics.ListAPIView[Notification]):
@@ -31,7 +27,7 @@ class InboxView(generics.ListAPIView[Notification]):
     def get_queryset(self) -> Any:
         query = InboxQuerySerializer(data=self.request.query_params)
         query.is_valid(raise_exception=True)
-        return selectors.inbox(user_id=user_id_of(self.request), unread_only=query.validated_data["unread"])
+        return selectors.inbox(user_id=bearer(self.request).id, unread_only=query.validated_data["unread"])
 
     def get_serializer_context(self) -> dict[str, Any]:
         return {"language": get_language()}
@@ -56,7 +52,7 @@ class ReadView(APIView):
         responses={200: NotificationSerializer, **problems(401, 404)},
     )
     def post(self, request: Request, notification_id: UUID) -> Response:
-        entry = services.mark_read(user_id=user_id_of(request), notification_id=notification_id)
+        entry = services.mark_read(user_id=bearer(request).id, notification_id=notification_id)
         return Response(NotificationSerializer(entry, context={"language": get_language()}).data)
 
 
@@ -70,5 +66,5 @@ class ReadAllView(APIView):
         responses={204: None, **problems(401)},
     )
     def post(self, request: Request) -> Response:
-        services.mark_all_read(user_id=user_id_of(request))
+        services.mark_all_read(user_id=bearer(request).id)
         return Response(status=204)

@@ -93,6 +93,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     headers: dict[str, str] = {}
     match error:
         case DomainError():
+            if error.status >= 500:
+                logger.warning("request_refused", code=error.code, reason=str(error))
             document = domain_problem(error)
             headers = error.headers
         case drf.ValidationError():

@@ -116,7 +116,9 @@ class ServiceClient:
             return msgspec.json.decode(response.content, type=type)
         except msgspec.DecodeError as error:
             logger.error("upstream_contract_broken", callee=self.service, path=path, error=str(error))
-            raise ServiceUnavailable(f"{self.service} sent an answer that breaks its contract.") from None
+            raise ServiceUnavailable(
+                reason=f"{self.service} sent an answer that breaks its contract."
+            ) from None
 
     def _send(
         self, method: str, path: str, *, params: dict[str, Any] | None, body: bytes | None, repeatable: bool
@@ -124,9 +126,11 @@ class ServiceClient:
         budget = context.remaining_seconds(settings.REQUEST_TIMEOUT_SECONDS)
         breaker = _breakers.setdefault(self.service, CircuitBreaker())
         if budget <= 0:
-            raise ServiceUnavailable("There was no time left for this call.", sent=False)
+            raise ServiceUnavailable(reason="There was no time left for this call.", sent=False)
         if not breaker.allows():
-            raise ServiceUnavailable(f"{self.service} is failing; it is left alone for a moment.", sent=False)
+            raise ServiceUnavailable(
+                reason=f"{self.service} is failing; it is left alone for a moment.", sent=False
+            )
         started = time.perf_counter()
         outcome = "error"
         try:
@@ -142,17 +146,17 @@ class ServiceClient:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             breaker.failed()
             raise _Retryable(
-                ServiceUnavailable(f"{self.service} cannot be reached: {error!r}", sent=False)
+                ServiceUnavailable(reason=f"{self.service} cannot be reached: {error!r}", sent=False)
             ) from None
         except httpx.TransportError as error:
             breaker.failed()
-            failure = ServiceUnavailable(f"{self.service} did not answer: {error!r}")
+            failure = ServiceUnavailable(reason=f"{self.service} did not answer: {error!r}")
             raise (_Retryable(failure) if repeatable else failure) from None
         finally:
             UPSTREAM_SECONDS.labels(self.service, outcome).observe(time.perf_counter() - started)
         if response.status_code >= 500:
             breaker.failed()
-            failure = ServiceUnavailable(f"{self.service} answered {response.status_code}.")
+            failure = ServiceUnavailable(reason=f"{self.service} answered {response.status_code}.")
             raise (_Retryable(failure) if repeatable else failure)
         breaker.succeeded()
         if response.status_code >= 400:

@@ -12,11 +12,12 @@ from rest_framework.views import APIView
 
 from accounts import selectors, services
 from accounts.api.serializers import AddressBookEntrySerializer
-from accounts.api.views.base import bearer, body
+from accounts.api.views.base import body
 from accounts.models import Address
 from shared_lib.api.etags import check_if_match, etag_of
 from shared_lib.api.idempotency import idempotent
 from shared_lib.api.openapi import problems
+from shared_lib.api.views import bearer
 
 
 def _entry(address: Address, status: int = 200) -> Response:

@@ -9,8 +9,9 @@ from rest_framework.views import APIView
 
 from accounts import services
 from accounts.api.serializers import EmailSerializer, PasswordChangeSerializer, PasswordResetSerializer
-from accounts.api.views.base import PublicAPIView, bearer, body
+from accounts.api.views.base import body
 from shared_lib.api.openapi import problems
+from shared_lib.api.views import PublicAPIView, bearer
 
 
 class PasswordForgotView(PublicAPIView):

@@ -18,10 +18,11 @@ from accounts.api.serializers import (
     RegisteredSerializer,
     RegistrationSerializer,
 )
-from accounts.api.views.base import PublicAPIView, bearer, body
+from accounts.api.views.base import body
 from accounts.models import Language
 from shared_lib.api.etags import check_if_match, etag_of
 from shared_lib.api.openapi import problems
+from shared_lib.api.views import PublicAPIView, bearer
 
 
 class RegisterView(PublicAPIView):

@@ -12,9 +12,9 @@ from rest_framework.views import APIView
 
 from accounts import selectors, services
 from accounts.api.serializers import SessionSerializer
-from accounts.api.views.base import bearer
 from accounts.models import Session
 from shared_lib.api.openapi import problems
+from shared_lib.api.views import bearer
 
 
 class SessionsView(GenericAPIView[Session]):

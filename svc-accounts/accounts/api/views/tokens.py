@@ -17,9 +17,10 @@ from accounts.api.serializers import (
     RefreshTokenSerializer,
     TokenPairSerializer,
 )
-from accounts.api.views.base import PublicAPIView, body, validated
+from accounts.api.views.base import body, validated
 from accounts.services import TokenPair
 from shared_lib.api.openapi import problems
+from shared_lib.api.views import PublicAPIView
 
 
 def _answer(pair: TokenPair, *, as_cookie: bool) -> Response:
