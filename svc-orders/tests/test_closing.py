@@ -58,7 +58,7 @@ def test_only_what_is_not_on_its_way_back_already_is_paid_back(paid: Buyer, shop
     order = paid.order()
     Refund.objects.create(
         order=order,
-        payment_id=order.payment_id,
+        payment_id=paid.payment_row().pk,
         currency="USD",
         amount=97,
         reason="damaged",

@@ -78,16 +78,15 @@ def _user(request: Request) -> TokenUser:
     return cast("TokenUser", request.user)
 
 
-def _order_etag(order: Order) -> str:
-    return etag_of(order.id, order.version)
-
-
-def _order_response(order: Order) -> Response:
-    return Response(selectors.order_document(order), headers={"ETag": _order_etag(order)})
+def _order_response(order_id: UUID, user: TokenUser) -> HttpResponse:
+    version, document = selectors.get_order_json(order_id, user=user)
+    return HttpResponse(
+        document, content_type="application/json", headers={"ETag": etag_of(order_id, version)}
+    )
 
 
 def _if_match(request: Request) -> Callable[[Order], None]:
-    return lambda order: check_if_match(request, _order_etag(order))
+    return lambda order: check_if_match(request, etag_of(order.id, order.version))
 
 
 class ShippingMethodsView(APIView):
@@ -167,8 +166,8 @@ class OrderView(APIView):
         parameters=[ETAG],
         responses={200: OrderSerializer, **problems(404)},
     )
-    def get(self, request: Request, order_id: UUID) -> Response:
-        return _order_response(selectors.get_order(order_id, user=_user(request)))
+    def get(self, request: Request, order_id: UUID) -> HttpResponse:
+        return _order_response(order_id, _user(request))
 
 
 class PaymentsView(APIView):
@@ -226,12 +225,12 @@ class CancelView(APIView):
         request=None,
         responses={200: OrderSerializer, **problems(404, 409, 412)},
     )
-    def post(self, request: Request, order_id: UUID) -> Response:
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
         user = _user(request)
         services.cancel_order(
             order_id=order_id, who=user.id, is_staff=user.is_staff, precondition=_if_match(request)
         )
-        return _order_response(selectors.get_order(order_id, user=user))
+        return _order_response(order_id, user)
 
 
 class ShipView(APIView):
@@ -245,13 +244,13 @@ class ShipView(APIView):
         request=ShipSerializer,
         responses={200: OrderSerializer, **problems(403, 404, 409, 412)},
     )
-    def post(self, request: Request, order_id: UUID) -> Response:
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
         body = ShipSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         services.ship_order(
             order_id=order_id, who=_user(request).id, precondition=_if_match(request), **body.validated_data
         )
-        return _order_response(selectors.get_order(order_id, user=_user(request)))
+        return _order_response(order_id, _user(request))
 
 
 class DeliverView(APIView):
@@ -265,9 +264,9 @@ class DeliverView(APIView):
         request=None,
         responses={200: OrderSerializer, **problems(403, 404, 409, 412)},
     )
-    def post(self, request: Request, order_id: UUID) -> Response:
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
         services.deliver_order(order_id=order_id, who=_user(request).id, precondition=_if_match(request))
-        return _order_response(selectors.get_order(order_id, user=_user(request)))
+        return _order_response(order_id, _user(request))
 
 
 class AdminOrdersView(ListAPIView[Order]):

@@ -223,8 +223,8 @@ class _Checkout:
 
         Raises `PaymentInProgress` or `CartChanged` when this very cart is being paid or has been bought already.
         """
-        for earlier in selectors.earlier_orders_of_cart(cart.cart_id, cart.version):
-            order = replace_order(earlier.id, who=self.saga.user_id)
+        for order_id in selectors.earlier_orders_of_cart(cart.cart_id, cart.version):
+            order = replace_order(order_id, who=self.saga.user_id)
             if order.status == OrderStatus.CANCELLED:
                 if order.payment_status == PaymentStatus.UNPAID:
                     _release_early(order)
