@@ -23,6 +23,7 @@ from shared_lib.api.idempotency import IdempotencyInProgress
 from shared_lib.contracts.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from shared_lib.exceptions import DomainError
 from shared_lib.ids import uuid7
+from shared_lib.testing.races import at_once
 from tests.conftest import Buyer
 from tests.messages import payment_succeeded
 from tests.shop import Shop
@@ -30,32 +31,6 @@ from tests.shop import Shop
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROUNDS = 6
-
-
-def at_once(*functions: Callable[[], Any]) -> list[Any]:
-    """What the functions return, or the domain error that they raise, started together by a barrier."""
-    barrier = threading.Barrier(len(functions))
-    results: list[Any] = [None] * len(functions)
-
-    def run(index: int, function: Callable[[], Any]) -> None:
-        try:
-            barrier.wait(timeout=10)
-            results[index] = function()
-        except DomainError as error:
-            results[index] = error
-        except BaseException as error:
-            results[index] = error
-            raise
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=each) for each in enumerate(functions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert not any(thread.is_alive() for thread in threads)
-    return results
 
 
 def _kinds(results: list[Any]) -> Counter[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -27,30 +25,13 @@ from payments.models import (
 from shared_lib.contracts.events import PaymentCanceled, PaymentRefunded, PaymentSucceeded
 from shared_lib.exceptions import NotFound
 from shared_lib.ids import uuid7
+from shared_lib.testing.races import at_once
 from tests.factories import confirm, new_payment, paid_payment, usd
 from tests.sandbox_process import SandboxProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Published = Callable[[type], list[Any]]
-
-
-def at_once(*functions: Callable[[], Any]) -> list[Any]:
-    """Runs the functions in threads that start together; results in their order, an exception as itself."""
-    barrier = threading.Barrier(len(functions))
-
-    def run(function: Callable[[], Any]) -> Any:
-        try:
-            connection.ensure_connection()
-            barrier.wait(timeout=10)
-            return function()
-        except Exception as error:  # noqa: BLE001 - the test looks at it
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(functions)) as pool:
-        return list(pool.map(run, functions))
 
 
 def kinds(results: Sequence[Any]) -> Counter[str]:

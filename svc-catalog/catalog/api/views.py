@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,7 +14,7 @@ from catalog.services.stock import adjust_stock
 from shared_lib.api.idempotency import idempotent
 from shared_lib.api.openapi import problems
 from shared_lib.api.permissions import IsSellerOrStaff
-from shared_lib.auth.users import TokenUser
+from shared_lib.api.views import bearer
 
 
 class VariantStockView(APIView):
@@ -40,7 +39,7 @@ class VariantStockView(APIView):
     def post(self, request: Request, variant_id: UUID) -> Response:
         body = StockAdjustmentSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        user = cast("TokenUser", request.user)
+        user = bearer(request)
         stock = adjust_stock(
             variant_id=variant_id,
             actor_id=user.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -39,6 +39,7 @@ from shared_lib.api.idempotency import Replay, claim, complete, hash_of, key_of,
 from shared_lib.api.openapi import problems
 from shared_lib.api.pagination import NumberedPagination
 from shared_lib.api.permissions import IsStaff
+from shared_lib.api.views import bearer
 from shared_lib.auth.users import TokenUser
 from shared_lib.exceptions import DomainError
 from shared_lib.ids import uuid7
@@ -72,10 +73,6 @@ CHECKOUT_CONFLICT = {
         "checkout of the buyer runs), `idempotency_in_progress`",
     )
 }
-
-
-def _user(request: Request) -> TokenUser:
-    return cast("TokenUser", request.user)
 
 
 def _order_response(order_id: UUID, user: TokenUser) -> HttpResponse:
@@ -127,7 +124,7 @@ class QuoteView(APIView):
     def post(self, request: Request) -> Response:
         body = QuoteRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        return Response(services.quote_order(user_id=_user(request).id, request=body.to_request()))
+        return Response(services.quote_order(user_id=bearer(request).id, request=body.to_request()))
 
 
 class OrdersView(ListAPIView[Order]):
@@ -135,7 +132,7 @@ class OrdersView(ListAPIView[Order]):
 
     @extend_schema(operation_id="orders_list", summary="The user's own orders, newest first")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        page = self.paginate_queryset(selectors.orders_of(_user(request).id))
+        page = self.paginate_queryset(selectors.orders_of(bearer(request).id))
         return self.get_paginated_response([selectors.order_document(order) for order in page or []])
 
     @extend_schema(
@@ -152,7 +149,7 @@ class OrdersView(ListAPIView[Order]):
         body = CheckoutSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         placed = services.place_order(
-            user_id=_user(request).id, key=key or "", body_hash=hash_of(request), request=body.to_request()
+            user_id=bearer(request).id, key=key or "", body_hash=hash_of(request), request=body.to_request()
         )
         if placed.replayed:
             return Replay(201, placed.answer).response()
@@ -167,7 +164,7 @@ class OrderView(APIView):
         responses={200: OrderSerializer, **problems(404)},
     )
     def get(self, request: Request, order_id: UUID) -> HttpResponse:
-        return _order_response(order_id, _user(request))
+        return _order_response(order_id, bearer(request))
 
 
 class PaymentsView(APIView):
@@ -185,7 +182,7 @@ class PaymentsView(APIView):
         body.is_valid(raise_exception=True)
         payment_id = uuid7()
         claimed = claim(
-            user_id=_user(request).id,
+            user_id=bearer(request).id,
             route="orders/payments",
             key=key or "",
             request_hash=hash_of(request),
@@ -197,7 +194,7 @@ class PaymentsView(APIView):
         try:
             payment = services.start_payment(
                 order_id=order_id,
-                user_id=_user(request).id,
+                user_id=bearer(request).id,
                 payment_id=claimed.resource_id or payment_id,
                 provider=body.validated_data.get("payment_provider"),
             )
@@ -226,7 +223,7 @@ class CancelView(APIView):
         responses={200: OrderSerializer, **problems(404, 409, 412)},
     )
     def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        user = _user(request)
+        user = bearer(request)
         services.cancel_order(
             order_id=order_id, who=user.id, is_staff=user.is_staff, precondition=_if_match(request)
         )
@@ -248,9 +245,9 @@ class ShipView(APIView):
         body = ShipSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         services.ship_order(
-            order_id=order_id, who=_user(request).id, precondition=_if_match(request), **body.validated_data
+            order_id=order_id, who=bearer(request).id, precondition=_if_match(request), **body.validated_data
         )
-        return _order_response(order_id, _user(request))
+        return _order_response(order_id, bearer(request))
 
 
 class DeliverView(APIView):
@@ -265,8 +262,8 @@ class DeliverView(APIView):
         responses={200: OrderSerializer, **problems(403, 404, 409, 412)},
     )
     def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        services.deliver_order(order_id=order_id, who=_user(request).id, precondition=_if_match(request))
-        return _order_response(order_id, _user(request))
+        services.deliver_order(order_id=order_id, who=bearer(request).id, precondition=_if_match(request))
+        return _order_response(order_id, bearer(request))
 
 
 class AdminOrdersView(ListAPIView[Order]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -25,13 +24,9 @@ from payments.api.serializers import (
 from payments.models import Payment
 from shared_lib.api.etags import check_if_match, etag_of, not_modified
 from shared_lib.api.openapi import problems
-from shared_lib.auth.users import TokenUser
+from shared_lib.api.views import bearer
 
 _PERSONAL = {"Cache-Control": "private, no-store"}
-
-
-def _user_id(request: Request) -> UUID:
-    return cast("TokenUser", request.user).id
 
 
 def _answer(payment: Payment) -> Response:
@@ -56,7 +51,7 @@ class PaymentView(APIView):
     )
     def get(self, request: Request, payment_id: UUID) -> HttpResponse:
         """One payment of the caller."""
-        payment = selectors.payment_of_user(user_id=_user_id(request), payment_id=payment_id)
+        payment = selectors.payment_of_user(user_id=bearer(request).id, payment_id=payment_id)
         return not_modified(request, _etag(payment)) or _answer(payment)
 
 
@@ -76,7 +71,7 @@ class PaymentConfirmView(APIView):
         serializer = ConfirmSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         payment = services.confirm_payment(
-            user_id=_user_id(request),
+            user_id=bearer(request).id,
             payment_id=payment_id,
             payment_method=serializer.validated_data["payment_method"],
             return_url=serializer.validated_data.get("return_url"),
