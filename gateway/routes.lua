@@ -14,7 +14,7 @@
 -- answer   instead of a service: the gateway answers by itself (see lua/shop/health.lua).
 -- websocket  true: the connection may be upgraded.
 --
--- Checked at start by lua/shop/schema.lua; `nginx -t` shows a mistake with its line.
+-- Checked by lua/shop/schema.lua, when bin/render runs and whenever Nginx starts or reloads.
 
 return {
   -- Who is counted (`by`: address, user or email), how many requests in how many seconds, and how many at once.

@@ -55,17 +55,32 @@ http {{
 """
 
 BACKEND = """server {{ listen 127.0.0.1:{port} backlog=1024; default_type application/json; return 200 '{filler}'; }}"""
-PROXY = """upstream backend {{ server 127.0.0.1:{backend}; keepalive 64; keepalive_requests 1000000; }}
-server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}"""
-STATIC = """sendfile on; server {{ listen 127.0.0.1:{port} backlog=1024; location / {{ root "{folder}/static"; try_files /file.json =404; }} }}"""
+PROXY = """
+upstream backend {{ server 127.0.0.1:{backend}; keepalive 64; keepalive_requests 1000000; }}
+server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    location / {{ proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+}}"""
+STATIC = """
+sendfile on;
+server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    location / {{ root "{folder}/static"; try_files /file.json =404; }}
+}}"""
 
 
 @contextmanager
 def nginx(folder: Path, name: str, body: str, port: int, log: str = "off") -> Iterator[int]:
     """A plain Nginx; gives the process id of its master."""
     path = folder / f"{name}.conf"
-    path.write_text(PLAIN.format(folder=folder, name=name, body=body, log=log, user="user root;" if os.getuid() == 0 else ""))
-    process = subprocess.Popen([NGINX, "-c", str(path), "-p", str(folder), "-e", "stderr"], stdin=subprocess.DEVNULL)
+    path.write_text(
+        PLAIN.format(
+            folder=folder, name=name, body=body, log=log, user="user root;" if os.getuid() == 0 else ""
+        )
+    )
+    process = subprocess.Popen(
+        [NGINX, "-c", str(path), "-p", str(folder), "-e", "stderr"], stdin=subprocess.DEVNULL
+    )
     try:
         wait_for_port(port)
         yield process.pid
@@ -100,7 +115,9 @@ def measure(url: str, script: Path, tokens: Path, master: int, seconds: int) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=10_000)
@@ -120,11 +137,21 @@ def main() -> None:
 
         backend, bare, logging, static = (free_port() for _ in range(4))
         stack.enter_context(nginx(folder, "backend", BACKEND.format(port=backend, filler=filler), backend))
-        bare_master = stack.enter_context(nginx(folder, "bare", PROXY.format(port=bare, backend=backend), bare))
-        log_master = stack.enter_context(
-            nginx(folder, "logging", PROXY.format(port=logging, backend=backend), logging, f'"{folder}/plain.log"')
+        bare_master = stack.enter_context(
+            nginx(folder, "bare", PROXY.format(port=bare, backend=backend), bare)
         )
-        static_master = stack.enter_context(nginx(folder, "static", STATIC.format(port=static, folder=folder), static))
+        log_master = stack.enter_context(
+            nginx(
+                folder,
+                "logging",
+                PROXY.format(port=logging, backend=backend),
+                logging,
+                f'"{folder}/plain.log"',
+            )
+        )
+        static_master = stack.enter_context(
+            nginx(folder, "static", STATIC.format(port=static, folder=folder), static)
+        )
 
         services = Services()
         services["svc-accounts"].jwks = keys.document
@@ -134,10 +161,17 @@ def main() -> None:
         redis.start()
         stack.callback(redis.stop)
         huge = "1000000/1s burst 1000"
-        environment = services.environment() | redis.environment() | {
-            "SVC_ORDERS_URL": f"http://127.0.0.1:{backend}", "MEDIA_ROOT": str(folder), "GATEWAY_WORKERS": "1",
-            "GATEWAY_LIMIT_USER": huge, "GATEWAY_LIMIT_ADDRESS": huge,
-        }
+        environment = (
+            services.environment()
+            | redis.environment()
+            | {
+                "SVC_ORDERS_URL": f"http://127.0.0.1:{backend}",
+                "MEDIA_ROOT": str(folder),
+                "GATEWAY_WORKERS": "1",
+                "GATEWAY_LIMIT_USER": huge,
+                "GATEWAY_LIMIT_ADDRESS": huge,
+            }
+        )
         gateway = Gateway(folder / "gateway", environment).start()
         stack.callback(gateway.stop)
         gateway.wait_until_keys_are_read()
@@ -146,8 +180,16 @@ def main() -> None:
         lines = {
             "static file": (f"http://127.0.0.1:{static}{path}", "one", static_master),
             "bare proxy_pass": (f"http://127.0.0.1:{bare}{path}", "one", bare_master),
-            "bare proxy_pass, Nginx's default access log": (f"http://127.0.0.1:{logging}{path}", "one", log_master),
-            f"bare proxy_pass, {options.tokens} tokens": (f"http://127.0.0.1:{bare}{path}", "many", bare_master),
+            "bare proxy_pass, Nginx's default access log": (
+                f"http://127.0.0.1:{logging}{path}",
+                "one",
+                log_master,
+            ),
+            f"bare proxy_pass, {options.tokens} tokens": (
+                f"http://127.0.0.1:{bare}{path}",
+                "many",
+                bare_master,
+            ),
             "gateway, one token": (f"{gateway.url}{path}", "one", gateway.master),
             f"gateway, {options.tokens} tokens": (f"{gateway.url}{path}", "many", gateway.master),
         }

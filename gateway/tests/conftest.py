@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support import http
 from tests.support.gateway import Gateway
 from tests.support.redis_server import RedisServer
 from tests.support.services import Services
@@ -73,10 +74,15 @@ def redis_server(folder: Path) -> Iterator[RedisServer]:
 def environment(folder: Path, _services: Services, redis_server: RedisServer) -> dict[str, str]:
     """What every gateway of these tests is told."""
     return {
-        **_services.environment(), **redis_server.environment(),
-        "MEDIA_ROOT": str(folder / "media"), "DOCS_ROOT": str(folder / "docs"),
-        "CORS_ORIGINS": "https://shop.example.com", "GATEWAY_TIME_NORMAL": "1", "GATEWAY_TIME_LONG": "3",
-        "SANDBOX_URL": _services["svc-payments"].url, "MAIL_WEB_URL": _services["svc-notifications"].url,
+        **_services.environment(),
+        **redis_server.environment(),
+        "MEDIA_ROOT": str(folder / "media"),
+        "DOCS_ROOT": str(folder / "docs"),
+        "CORS_ORIGINS": "https://shop.example.com",
+        "GATEWAY_TIME_NORMAL": "1",
+        "GATEWAY_TIME_LONG": "3",
+        "SANDBOX_URL": _services["svc-payments"].url,
+        "MAIL_WEB_URL": _services["svc-notifications"].url,
     }
 
 
@@ -90,7 +96,7 @@ def gateway(folder: Path, environment: dict[str, str]) -> Iterator[Gateway]:
 
 @pytest.fixture
 def client(gateway: Gateway, services: Services, address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=gateway.url, headers={"X-Forwarded-For": address}, timeout=10) as made:
+    with http.session(base_url=gateway.url, headers={"X-Forwarded-For": address}) as made:
         yield made
 
 

@@ -120,7 +120,9 @@ DELETE /notifications/webhooks/{id}                  staff     svc-notifications
 ROWS = [line.split() for line in CONTRACT.strip().splitlines()]
 
 
-@pytest.mark.parametrize(("method", "path", "who", "service"), ROWS, ids=[f"{row[0]} {row[1]}" for row in ROWS])
+@pytest.mark.parametrize(
+    ("method", "path", "who", "service"), ROWS, ids=[f"{row[0]} {row[1]}" for row in ROWS]
+)
 def test_the_contract_reaches_its_service(
     client: httpx.Client, services: Services, bearer: Any, method: str, path: str, who: str, service: str
 ) -> None:
@@ -131,7 +133,9 @@ def test_the_contract_reaches_its_service(
     assert answer.status_code == 200, answer.text
     assert (services.last.service, services.last.method, services.last.target) == (service, method, target)
     if who in ("seller", "staff"):
-        assert_problem(client.request(method, target, headers=bearer(roles=["customer"])), 403, "permission_denied")
+        assert_problem(
+            client.request(method, target, headers=bearer(roles=["customer"])), 403, "permission_denied"
+        )
         assert client.request(method, target, headers=bearer(roles=["admin"])).status_code == 200
     if who not in ("public", "optional"):
         assert_problem(client.request(method, target), 401, "unauthorized")
@@ -144,12 +148,28 @@ def test_the_key_set_is_public(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/api", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v2/orders", "/api/v1/orders/", "/api/v1/orders/1/nothing",
-        "/api/v1/catalog/products/1/", "/API/v1/orders", "/admin", "/static/x.css", "/favicon.ico",
-        "/api/v1/orders/shipping-methods/cancel", "/_problem", "/upstream/svc-accounts/readyz", "/ws",
+        "/",
+        "/api",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v1/nothing",
+        "/api/v2/orders",
+        "/api/v1/orders/",
+        "/api/v1/orders/1/nothing",
+        "/api/v1/catalog/products/1/",
+        "/API/v1/orders",
+        "/admin",
+        "/static/x.css",
+        "/favicon.ico",
+        "/api/v1/orders/shipping-methods/cancel",
+        "/_problem",
+        "/upstream/svc-accounts/readyz",
+        "/ws",
     ],
 )
-def test_an_unknown_path_is_404_and_never_a_redirect(client: httpx.Client, services: Services, path: str) -> None:
+def test_an_unknown_path_is_404_and_never_a_redirect(
+    client: httpx.Client, services: Services, path: str
+) -> None:
     assert_problem(client.get(path), 404, "not_found")
     assert services.seen == []
 
@@ -157,11 +177,20 @@ def test_an_unknown_path_is_404_and_never_a_redirect(client: httpx.Client, servi
 @pytest.mark.parametrize(
     "path",
     [
-        "/internal", "/internal/v1/manifest", "/internal/v1/carts/1", "/api/v1/internal/v1/manifest", "/metrics",
-        "/api/v1/metrics", "/api/v1/catalog/internal", "/api/v1/accounts/internal/v1/users/1", "/internal/v1/openapi.json",
+        "/internal",
+        "/internal/v1/manifest",
+        "/internal/v1/carts/1",
+        "/api/v1/internal/v1/manifest",
+        "/metrics",
+        "/api/v1/metrics",
+        "/api/v1/catalog/internal",
+        "/api/v1/accounts/internal/v1/users/1",
+        "/internal/v1/openapi.json",
     ],
 )
-def test_what_is_inside_can_not_be_reached(client: httpx.Client, services: Services, bearer: Any, path: str) -> None:
+def test_what_is_inside_can_not_be_reached(
+    client: httpx.Client, services: Services, bearer: Any, path: str
+) -> None:
     assert_problem(client.get(path, headers=bearer(roles=["admin"])), 404, "not_found")
     assert services.seen == []
 
@@ -203,13 +232,36 @@ def test_head_is_answered_like_get_without_a_body(client: httpx.Client, services
 
 
 MALFORMED = [
-    "/api/v1/orders%00", "/api/v1/orders/%00", "/api/v1/../internal/v1/manifest", "/api/v1/orders/..", "/api/v1/./orders",
-    "/api/v1/orders/.", "//api/v1/orders", "/api/v1//orders", "/api/v1/orders//", "/api/v1/orders/%2e%2e/internal",
-    "/api/v1/orders/%2E%2E%2Finternal", "/api/v1/orders/a%2fb", "/api/v1/orders/a%2Fb", "/api/v1/orders/a%5cb",
-    "/api/v1/orders/a\\b", "/api/v1/orders/%", "/api/v1/orders/%4", "/api/v1/orders/%zz", "/api/v1/orders/%0d%0aX-User-Id:1",
-    "/api/v1/orders/%7f", "/api/v1/orders/%252e%2e", "/api/v1/orders/\xe9", "/api/v1/orders/a<b", "/api/v1/orders#x",
-    "/media/../nginx.conf", "/media/%2e%2e/nginx.conf", "/media//products/cup.png", "/media/..%2fnginx.conf",
-    "/docs/../openapi.json", "/api/v1/../../media/products/cup.png",
+    "/api/v1/orders%00",
+    "/api/v1/orders/%00",
+    "/api/v1/../internal/v1/manifest",
+    "/api/v1/orders/..",
+    "/api/v1/./orders",
+    "/api/v1/orders/.",
+    "//api/v1/orders",
+    "/api/v1//orders",
+    "/api/v1/orders//",
+    "/api/v1/orders/%2e%2e/internal",
+    "/api/v1/orders/%2E%2E%2Finternal",
+    "/api/v1/orders/a%2fb",
+    "/api/v1/orders/a%2Fb",
+    "/api/v1/orders/a%5cb",
+    "/api/v1/orders/a\\b",
+    "/api/v1/orders/%",
+    "/api/v1/orders/%4",
+    "/api/v1/orders/%zz",
+    "/api/v1/orders/%0d%0aX-User-Id:1",
+    "/api/v1/orders/%7f",
+    "/api/v1/orders/%252e%2e",
+    "/api/v1/orders/\xe9",
+    "/api/v1/orders/a<b",
+    "/api/v1/orders#x",
+    "/media/../nginx.conf",
+    "/media/%2e%2e/nginx.conf",
+    "/media//products/cup.png",
+    "/media/..%2fnginx.conf",
+    "/docs/../openapi.json",
+    "/api/v1/../../media/products/cup.png",
 ]
 
 
@@ -238,14 +290,23 @@ def test_the_query_reaches_the_service_untouched(client: httpx.Client, services:
     assert services.last.target == f"/api/v1/catalog/products?{query}"
 
 
-def test_an_absolute_address_in_the_request_line_is_read_like_any_other(gateway: Gateway, services: Services) -> None:
-    answer = exchange(gateway.port, "GET http://shop/api/v1/catalog/products?q=x HTTP/1.1\r\nHost: shop\r\n\r\n")
+def test_an_absolute_address_in_the_request_line_is_read_like_any_other(
+    gateway: Gateway, services: Services
+) -> None:
+    answer = exchange(
+        gateway.port, "GET http://shop/api/v1/catalog/products?q=x HTTP/1.1\r\nHost: shop\r\n\r\n"
+    )
     assert answer.status == 200
     assert services.last.target == "/api/v1/catalog/products?q=x"
-    assert exchange(gateway.port, "GET http://shop/internal/v1/manifest HTTP/1.1\r\nHost: shop\r\n\r\n").status == 404
+    assert (
+        exchange(gateway.port, "GET http://shop/internal/v1/manifest HTTP/1.1\r\nHost: shop\r\n\r\n").status
+        == 404
+    )
 
 
-def test_a_large_body_is_allowed_where_pictures_go(client: httpx.Client, services: Services, bearer: Any) -> None:
+def test_a_large_body_is_allowed_where_pictures_go(
+    client: httpx.Client, services: Services, bearer: Any
+) -> None:
     picture = b"x" * (10 * 1024 * 1024)
     path = f"/api/v1/catalog/products/{ID}/images"
     assert client.post(path, content=picture, headers=bearer(roles=["seller"])).status_code == 200

@@ -245,9 +245,7 @@ end
 function M.init(path)
   settings = assert(loadfile(path))()
   settings.redis_password = os.getenv("REDIS_PASSWORD")
-  local config, mistakes = schema.load(settings.routes, {
-    limits = settings.limits, times = settings.times, body_max = schema.bytes(settings.body_max),
-  })
+  local config, mistakes = schema.load(settings)
   if not config then
     error("the route table has mistakes:\n" .. mistakes, 0)
   end

@@ -107,6 +107,13 @@ function M.of_nginx()
     header["WWW-Authenticate"] = 'Bearer error="invalid_token"'
   elseif status == 405 then
     header["Allow"] = "GET, HEAD"
+  elseif status == 416 then
+    -- The file's answer had its headers already when its range was refused.
+    for name in pairs(ngx.resp.get_headers()) do
+      if name ~= "content-range" then
+        header[name] = nil
+      end
+    end
   elseif status == 502 and (var.upstream_connect_time or "-"):sub(-1) == "-" then
     -- It was never reached: that is an outage, not a bad answer.
     status, code = 503, "service_unavailable"

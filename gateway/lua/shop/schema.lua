@@ -208,11 +208,11 @@ local function check_route(made, where, known, seen, complain)
 end
 
 --- Reads and checks the table.
--- @param path of routes.lua
--- @param settings  `limits` (overrides by name), `body_max` in bytes
+-- @param settings  as bin/render wrote them: `routes` (path of routes.lua), `limits` (overrides by name), `times`, `body_max`
 -- @return `{ limits = {name = {by, allow, seconds, burst, off}}, routes = {{method, path, service, auth, roles (mask),
 --         limits, body (bytes), time, answer, websocket}} }`, or nil and one sentence a line
-function M.load(path, settings)
+function M.load(settings)
+  local path = settings.routes
   local lines = {}
   local raw, err = read(path, lines)
   if not raw then
@@ -224,7 +224,7 @@ function M.load(path, settings)
   end
 
   check_limits(raw.limits, settings.limits, complain)
-  local known = { limits = raw.limits, body_max = settings.body_max, times = {} }
+  local known = { limits = raw.limits, body_max = M.bytes(settings.body_max), times = {} }
   for _, name in ipairs(raw.times) do
     known.times[name] = true
     if not settings.times[name] then
@@ -264,13 +264,37 @@ function M.load(path, settings)
     end
   end
   if #mistakes > 0 then
-    table.sort(mistakes)
+    local function line_of(sentence)
+      return tonumber(sentence:match(" line (%d+)")) or 0
+    end
+    table.sort(mistakes, function(one, other)
+      local first, second = line_of(one), line_of(other)
+      return first < second or (first == second and one < other)
+    end)
     return nil, table.concat(mistakes, "\n")
   end
   table.sort(routes, function(one, other)
     return one.path .. " " .. one.method < other.path .. " " .. other.method
   end)
   return { limits = raw.limits, routes = routes }
+end
+
+--- For bin/render: ends the process, with the mistakes on standard error if there are some.
+function M.check(settings_path)
+  local ran, settings = pcall(dofile, settings_path)
+  local config, mistakes
+  if ran then
+    config, mistakes = M.load(settings)
+  else
+    mistakes = settings
+  end
+  if config then
+    os.exit(0)
+  end
+  for sentence in mistakes:gmatch("[^\n]+") do
+    io.stderr:write("gateway: ", sentence, "\n")
+  end
+  os.exit(1)
 end
 
 return M

@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from tests.support import http
 from tests.support.ports import free_port, wait_for_port
 
 FOLDER = Path(__file__).resolve().parents[2]
@@ -23,13 +22,22 @@ NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 def render(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     keep = {name: os.environ[name] for name in ("PATH", "HOME", "NGINX_MODULES_DIR") if name in os.environ}
     command = [str(FOLDER / "bin" / "render")]
-    return subprocess.run(command, env=keep | environment, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(
+        command, env=keep | environment, capture_output=True, text=True, timeout=20, check=False
+    )
 
 
 def check(output: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """`nginx -t` on a rendered configuration."""
     command = [NGINX, "-t", "-c", str(output / "nginx.conf"), "-p", str(output), "-e", "stderr"]
-    return subprocess.run(command, env=dict(os.environ) | (environment or {}), capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(
+        command,
+        env=dict(os.environ) | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
 
 
 class Gateway:
@@ -37,10 +45,16 @@ class Gateway:
         self.output = output
         self.port, self.admin_port = free_port(), free_port()
         self.environment = {
-            "ENVIRONMENT": "test", "OUTPUT_DIR": str(output), "GATEWAY_HOST": "127.0.0.1", "GATEWAY_WORKERS": "2",
-            "GATEWAY_PORT": str(self.port), "GATEWAY_ADMIN_PORT": str(self.admin_port),
-            "GATEWAY_ACCESS_LOG": str(output / "access.log"), "GATEWAY_ERROR_LOG": str(output / "error.log"),
-            "PUBLIC_BASE_URL": f"http://shop.test:{self.port}", "STOREFRONT_URL": "http://localhost:3000",
+            "ENVIRONMENT": "test",
+            "OUTPUT_DIR": str(output),
+            "GATEWAY_HOST": "127.0.0.1",
+            "GATEWAY_WORKERS": "2",
+            "GATEWAY_PORT": str(self.port),
+            "GATEWAY_ADMIN_PORT": str(self.admin_port),
+            "GATEWAY_ACCESS_LOG": str(output / "access.log"),
+            "GATEWAY_ERROR_LOG": str(output / "error.log"),
+            "PUBLIC_BASE_URL": f"http://shop.test:{self.port}",
+            "STOREFRONT_URL": "http://localhost:3000",
         } | environment
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -76,8 +90,11 @@ class Gateway:
         self.wait_for_metric("gateway_jwks_loaded", lambda value: value == 1)
 
     def metrics(self) -> dict[str, float]:
-        lines = httpx.get(f"{self.admin_url}/metrics").text.splitlines()
-        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+        lines = http.get(f"{self.admin_url}/metrics").text.splitlines()
+        return {
+            name: float(value)
+            for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        }
 
     def wait_for_metric(self, name: str, holds: Any, seconds: float = 6.0) -> None:
         end = time.monotonic() + seconds

@@ -26,7 +26,12 @@ def assert_problem(answer: HasHeaders, status: int, code: str) -> dict[str, Any]
     assert answer.headers["Cache-Control"] == "no-store"
     document: dict[str, Any] = json.loads(answer.content)
     assert document.keys() >= MEMBERS
-    assert (document["status"], document["code"], document["type"]) == (status, code, f"urn:shop:problem:{code}")
-    assert document["title"] and document["detail"]
+    assert (document["status"], document["code"], document["type"]) == (
+        status,
+        code,
+        f"urn:shop:problem:{code}",
+    )
+    assert document["title"]
+    assert document["detail"]
     assert document["request_id"] == answer.headers["X-Request-Id"]
     return document

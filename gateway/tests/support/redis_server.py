@@ -41,4 +41,9 @@ class RedisServer:
         return redis.Redis(port=self.port, password=ADMIN_PASSWORD)
 
     def environment(self) -> dict[str, str]:
-        return {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self.port), "REDIS_USER": USER, "REDIS_PASSWORD": PASSWORD}
+        return {
+            "REDIS_HOST": "127.0.0.1",
+            "REDIS_PORT": str(self.port),
+            "REDIS_USER": USER,
+            "REDIS_PASSWORD": PASSWORD,
+        }

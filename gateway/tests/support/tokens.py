@@ -60,8 +60,14 @@ def claims(**changes: Any) -> dict[str, Any]:
     """The claims of a good token; None as a value takes the claim away."""
     now = int(time.time())
     made: dict[str, Any] = {
-        "iss": ISSUER, "aud": AUDIENCE, "sub": str(uuid.uuid4()), "sid": str(uuid.uuid4()), "jti": str(uuid.uuid4()),
-        "iat": now, "exp": now + 600, "roles": ["customer"],
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": str(uuid.uuid4()),
+        "sid": str(uuid.uuid4()),
+        "jti": str(uuid.uuid4()),
+        "iat": now,
+        "exp": now + 600,
+        "roles": ["customer"],
     }
     made.update(changes)
     return {name: value for name, value in made.items() if value is not None}
@@ -81,4 +87,6 @@ def sign(key: Key, header: Any, payload: Any) -> str:
 
 def access_token(key: Key, **changes: Any) -> str:
     """A good token with changed claims."""
-    return jwt.encode(claims(**changes), key.private, algorithm="ES256", headers={"typ": "at+jwt", "kid": key.kid})
+    return jwt.encode(
+        claims(**changes), key.private, algorithm="ES256", headers={"typ": "at+jwt", "kid": key.kid}
+    )

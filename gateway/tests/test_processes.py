@@ -1,0 +1,151 @@
+"""How the gateway starts, stops, takes a new configuration, and what a crash leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import http
+from tests.support.gateway import FOLDER, Gateway, render
+from tests.support.ports import wait_for_port
+from tests.support.services import Answer, Services
+
+PRODUCTS = "/api/v1/catalog/products"
+
+
+@pytest.fixture
+def own(tmp_path: Path, environment: dict[str, str], services: Services) -> Iterator[Gateway]:
+    routes = tmp_path / "routes.lua"
+    routes.write_text((FOLDER / "routes.lua").read_text())
+    gateway = Gateway(
+        tmp_path / "out", environment | {"GATEWAY_ROUTES": str(routes), "GATEWAY_LIMIT_ADDRESS": "off"}
+    ).start()
+    yield gateway
+    gateway.stop()
+
+
+def workers(gateway: Gateway) -> set[int]:
+    return {
+        int(pid) for pid in Path(f"/proc/{gateway.master}/task/{gateway.master}/children").read_text().split()
+    }
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_killing_the_master_leaves_no_worker_and_the_port_is_free(own: Gateway) -> None:
+    wait_until(lambda: len(workers(own)) == 2)
+    left = workers(own)
+    os.kill(own.master, signal.SIGKILL)
+    own.stop()
+    wait_until(lambda: not any(alive(pid) for pid in left))
+    own.start()
+    assert http.get(own.url + PRODUCTS).status_code == 200
+
+
+def test_a_killed_worker_is_replaced_and_goes_on_reading_keys_and_deny_list(own: Gateway) -> None:
+    own.wait_until_keys_are_read()
+    before = workers(own)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(workers(own)) == 2 and not workers(own) & before)
+    wait_for_port(own.port)
+    own.wait_for_metric("gateway_denylist_age_seconds", lambda age: age < 1.5)
+    time.sleep(1.5)
+    own.wait_for_metric("gateway_denylist_age_seconds", lambda age: age < 1.5)
+    assert http.get(own.url + PRODUCTS).status_code == 200
+
+
+def test_a_new_configuration_is_taken_without_losing_a_request(own: Gateway, services: Services) -> None:
+    found: list[int] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        with http.session(base_url=own.url) as client:
+            while not stop.is_set():
+                found.append(client.get(PRODUCTS).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    routes = Path(own.environment["GATEWAY_ROUTES"])
+    text = routes.read_text()
+    routes.write_text(text.replace('"/healthz"', '"/healthz2"'))
+    assert http.get(f"{own.url}/healthz2").status_code == 404
+    before = workers(own)
+    os.kill(own.master, signal.SIGHUP)
+    wait_until(lambda: http.get(f"{own.url}/healthz2").status_code == 200)
+    wait_until(lambda: not any(alive(pid) for pid in before))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert len(found) > 20
+    assert set(found) == {200}
+
+
+def test_a_bad_route_table_is_refused_and_the_old_one_goes_on(own: Gateway) -> None:
+    routes = Path(own.environment["GATEWAY_ROUTES"])
+    before = workers(own)
+    routes.write_text(routes.read_text().replace('auth = "optional"', 'auth = "sometimes"', 1))
+    os.kill(own.master, signal.SIGHUP)
+    wait_until(lambda: "auth must be one of" in own.error_log())
+    assert "line" in own.error_log()
+    assert http.get(own.url + PRODUCTS).status_code == 200
+    assert workers(own) == before
+
+
+def test_a_graceful_stop_finishes_what_runs(own: Gateway, services: Services) -> None:
+    services["svc-catalog"].answer = lambda _: Answer(delay=0.8)
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(http.get(own.url + PRODUCTS).status_code))
+    thread.start()
+    wait_until(lambda: services.seen)
+    os.kill(own.master, signal.SIGQUIT)
+    thread.join()
+    assert found == [200]
+    own.stop()
+
+
+def test_the_tokens_that_were_verified_and_the_limits_survive_a_reload(own: Gateway) -> None:
+    own.wait_until_keys_are_read()
+    os.kill(own.master, signal.SIGHUP)
+    time.sleep(0.5)
+    assert own.metrics()["gateway_jwks_loaded"] == 1
+
+
+def test_everything_written_lies_in_the_output_folder(own: Gateway) -> None:
+    http.post(f"{own.url}/api/v1/cart/lines", content=b"x" * 60_000)
+    for pid in workers(own) | {own.master}:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            target = str(link.readlink())
+            if (
+                target.startswith("/")
+                and os.access(target, os.W_OK)
+                and not target.startswith(("/dev/", "/proc/"))
+            ):
+                flags = int(
+                    Path(f"/proc/{pid}/fdinfo/{link.name}").read_text().split("flags:")[1].split()[0], 8
+                )
+                assert flags & os.O_ACCMODE == os.O_RDONLY or target.startswith(str(own.output)), target
+
+
+def test_rendering_again_while_it_runs_changes_nothing_until_it_is_told(own: Gateway) -> None:
+    assert render(own.environment | {"GATEWAY_TIME_NORMAL": "7"}).returncode == 0
+    assert http.get(own.url + PRODUCTS).status_code == 200

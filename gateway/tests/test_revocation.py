@@ -1,0 +1,158 @@
+"""An ended session stops at the edge within seconds, and Redis being away never brings one back."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from tests.support import http
+from tests.support.gateway import Gateway
+from tests.support.problems import assert_problem
+from tests.support.redis_server import RedisServer
+from tests.support.services import Services
+from tests.support.tokens import Key, access_token
+
+ORDERS = "/api/v1/orders"
+
+
+@pytest.fixture
+def deny_list(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    redis_server.start()
+    with redis_server.client() as client:
+        yield client
+        redis_server.start()
+
+
+def revoke(deny_list: redis.Redis, member: str, seconds: float = 600) -> None:
+    """As svc-accounts does it."""
+    deny_list.zadd("gateway:revoked", {member: time.time() + seconds})
+    deny_list.incr("gateway:revoked:version")
+
+
+def wait_until_refused(client: httpx.Client, headers: dict[str, str], seconds: float = 5.0) -> float:
+    """How long it took; by then every worker must refuse."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        if client.get(ORDERS, headers=headers).status_code == 401:
+            taken = time.monotonic() - began
+            for _ in range(10):
+                answer = http.get(
+                    f"{client.base_url}{ORDERS}", headers=headers | {"X-Forwarded-For": "100.65.0.1"}
+                )
+                assert assert_problem(answer, 401, "invalid_token")["reason"] == "revoked"
+            return taken
+        time.sleep(0.05)
+    raise AssertionError("the token is still good")
+
+
+def test_a_revoked_session_is_refused_within_five_seconds_and_others_go_on(
+    client: httpx.Client, services: Services, deny_list: redis.Redis, key: Key
+) -> None:
+    user, session = str(uuid.uuid4()), str(uuid.uuid4())
+    ended = {"Authorization": f"Bearer {access_token(key, sub=user, sid=session)}"}
+    other_device = {"Authorization": f"Bearer {access_token(key, sub=user)}"}
+    assert client.get(ORDERS, headers=ended).status_code == 200
+    revoke(deny_list, f"sid:{session}")
+    assert wait_until_refused(client, ended) < 5
+    services.reset()
+    assert client.get(ORDERS, headers=ended).status_code == 401
+    assert services.seen == []
+    assert client.get(ORDERS, headers=other_device).status_code == 200
+
+
+def test_a_token_of_a_revoked_session_that_was_never_seen_is_refused_too(
+    client: httpx.Client, deny_list: redis.Redis, key: Key
+) -> None:
+    session = str(uuid.uuid4())
+    first = {"Authorization": f"Bearer {access_token(key, sid=session)}"}
+    revoke(deny_list, f"sid:{session}")
+    wait_until_refused(client, first)
+    answer = client.get(ORDERS, headers={"Authorization": f"Bearer {access_token(key, sid=session)}"})
+    assert assert_problem(answer, 401, "invalid_token")["reason"] == "revoked"
+
+
+def test_a_revoked_user_loses_older_tokens_and_keeps_newer_ones(
+    client: httpx.Client, deny_list: redis.Redis, key: Key
+) -> None:
+    user, now = str(uuid.uuid4()), int(time.time())
+    old = {"Authorization": f"Bearer {access_token(key, sub=user, iat=now - 10)}"}
+    new = {"Authorization": f"Bearer {access_token(key, sub=user, iat=now)}"}
+    someone_else = {"Authorization": f"Bearer {access_token(key, iat=now - 10)}"}
+    revoke(deny_list, f"sub:{user}:{now}")
+    wait_until_refused(client, old)
+    assert client.get(ORDERS, headers=new).status_code == 200
+    assert client.get(ORDERS, headers=someone_else).status_code == 200
+
+
+def test_the_later_of_two_revocations_of_a_user_counts(
+    client: httpx.Client, deny_list: redis.Redis, key: Key
+) -> None:
+    user, now = str(uuid.uuid4()), int(time.time())
+    between = {"Authorization": f"Bearer {access_token(key, sub=user, iat=now - 5)}"}
+    revoke(deny_list, f"sub:{user}:{now}")
+    revoke(deny_list, f"sub:{user}:{now - 60}")
+    wait_until_refused(client, between)
+    time.sleep(1.2)
+    assert client.get(ORDERS, headers=between).status_code == 401
+
+
+def test_an_ended_session_is_refused_on_optional_routes_and_ignored_on_public_ones(
+    client: httpx.Client, deny_list: redis.Redis, key: Key
+) -> None:
+    session = str(uuid.uuid4())
+    ended = {"Authorization": f"Bearer {access_token(key, sid=session)}"}
+    revoke(deny_list, f"sid:{session}")
+    wait_until_refused(client, ended)
+    assert_problem(client.get("/api/v1/cart", headers=ended), 401, "invalid_token")
+    assert client.get("/api/v1/catalog/products", headers=ended).status_code == 200
+
+
+def test_many_revocations_at_once_are_all_taken(
+    client: httpx.Client, deny_list: redis.Redis, key: Key
+) -> None:
+    sessions = [str(uuid.uuid4()) for _ in range(5000)]
+    deny_list.zadd("gateway:revoked", {f"sid:{session}": time.time() + 600 for session in sessions})
+    deny_list.incr("gateway:revoked:version")
+    for session in (sessions[0], sessions[2500], sessions[-1]):
+        wait_until_refused(client, {"Authorization": f"Bearer {access_token(key, sid=session)}"})
+
+
+def test_an_entry_that_makes_no_sense_does_not_stop_the_others(
+    client: httpx.Client, deny_list: redis.Redis, key: Key
+) -> None:
+    session = str(uuid.uuid4())
+    for rubbish in ("", "sid", "sub:x", "nonsense", b"\xff\xfe"):
+        deny_list.zadd("gateway:revoked", {rubbish: time.time() + 600})
+    revoke(deny_list, f"sid:{session}")
+    wait_until_refused(client, {"Authorization": f"Bearer {access_token(key, sid=session)}"})
+    deny_list.zrem("gateway:revoked", "", "sid", "sub:x", "nonsense", b"\xff\xfe")
+
+
+def test_without_redis_the_last_list_goes_on_and_afterwards_new_entries_count(
+    gateway: Gateway,
+    client: httpx.Client,
+    redis_server: RedisServer,
+    deny_list: redis.Redis,
+    key: Key,
+    bearer: Any,
+) -> None:
+    session, later = str(uuid.uuid4()), str(uuid.uuid4())
+    ended = {"Authorization": f"Bearer {access_token(key, sid=session)}"}
+    revoke(deny_list, f"sid:{session}")
+    wait_until_refused(client, ended)
+    redis_server.stop()
+    gateway.wait_for_metric("gateway_denylist_age_seconds", lambda age: age > 1.5)
+    assert client.get(ORDERS, headers=ended).status_code == 401
+    assert client.get(ORDERS, headers=bearer()).status_code == 200
+    redis_server.start()  # and it comes back empty
+    with redis_server.client() as back:
+        assert back.zcard("gateway:revoked") == 0
+        revoke(back, f"sid:{later}")
+    wait_until_refused(client, {"Authorization": f"Bearer {access_token(key, sid=later)}"})
+    assert client.get(ORDERS, headers=ended).status_code == 401
