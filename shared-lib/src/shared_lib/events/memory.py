@@ -73,7 +73,7 @@ class MemorySubscription:
 
     def receive(self, *, most: int, wait: float = 0, window: float = 0) -> list[Delivery]:
         self._bus.check()
-        deliveries = []
+        deliveries: list[Delivery] = []
         queue = self._bus.queues[self._service]
         while queue and len(deliveries) < most:
             self._tag += 1

@@ -59,8 +59,7 @@ def events_queue(service: str, event_types: frozenset[str]) -> Queue:
 def dead_queue(service: str) -> Queue:
     return Queue(
         dead_queue_name(service),
-        exchange=DEAD,
-        routing_key=queue_name(service),
+        bindings=[binding(DEAD, routing_key=queue_name(service))],
         durable=True,
         queue_arguments={"x-queue-type": "quorum"},
     )
@@ -107,7 +106,5 @@ def _declare_queue(connection: Connection, queue: Queue) -> None:
 
 def _bind(channel: Any, queue: Queue) -> None:
     bound = queue(channel)
-    if queue.exchange is not None and queue.exchange.name:
-        bound.queue_bind()
     for each in queue.bindings:
         each.bind(bound, channel=channel)

@@ -119,8 +119,8 @@ class Processor:
                     failures.append((message, error))
             else:
                 tally.processed.append(message)
-        for message, error in failures:
-            record(message, error)
+        for message, failure in failures:
+            record(message, failure)
         if tally.contended:
             store.unclaim([message.id for message in tally.contended])
 

@@ -28,7 +28,7 @@ _UNCLAIM = "DELETE FROM inbox_event WHERE event_id = ANY(%s)"
 _KEEP = """
     INSERT INTO inbox_event
         (event_id, type, subject, status, received_at, settled_at, due_at, attempts, deferrals, error, body)
-    VALUES (%s, %s, %s, %s, clock_timestamp(), NULL, clock_timestamp() + %s::interval, %s, %s, %s, %s)
+    VALUES (%s, %s, %s, %s, clock_timestamp(), NULL, clock_timestamp() + make_interval(secs => %s::float8), %s, %s, %s, %s)
     ON CONFLICT (event_id) DO UPDATE SET
         status = excluded.status, settled_at = NULL, due_at = excluded.due_at, attempts = excluded.attempts,
         deferrals = excluded.deferrals, error = excluded.error, body = excluded.body
@@ -88,7 +88,7 @@ def keep(
                 message.type,
                 message.envelope.subject,
                 status.value,
-                pause,
+                None if pause is None else pause.total_seconds(),
                 attempts,
                 deferrals,
                 error,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from celery import Celery
 from celery.schedules import crontab
@@ -13,8 +13,8 @@ from kombu import Queue
 from shared_lib.jobs.beat import EmbeddedBeat
 from shared_lib.jobs.limits import TimeLimits
 
-Schedule = float | crontab
-Beat = Mapping[str, tuple[str, Schedule]]
+Schedule: TypeAlias = float | crontab
+Beat: TypeAlias = Mapping[str, tuple[str, Schedule]]
 
 SOFT_LIMIT_SECONDS = 60
 HARD_LIMIT_SECONDS = 120

@@ -17,7 +17,7 @@ _SERVER_OPTIONS = (
     "-c idle_session_timeout=8000 -c statement_timeout=15000"
     " -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3 -c tcp_user_timeout=5000"
 )
-_CLIENT_OPTIONS = {
+_CLIENT_OPTIONS: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives": 1,
     "keepalives_idle": 3,
