@@ -35,6 +35,8 @@ def access_list(env: dict[str, str], services: list[str], *, testing: bool = Fal
     )
     for service in services:
         patterns = (f"{service}:*", *SHARED_KEYS.get(service, ()), *(("test-*",) if testing else ()))
+        if "*" in patterns:  # Redis refuses a pattern beside the one that has all
+            patterns = ("*",)
         keys = " ".join(f"~{pattern} &{pattern}" for pattern in patterns)
         lines.append(
             user(service, env[f"{prefix(service)}_REDIS_PASSWORD"], f"{keys} +@all -@admin -@dangerous +info")
