@@ -3,8 +3,7 @@ from marshmallow.validate import Range
 from catalog.storage import media_settings
 from shared_lib.settings import env, service_settings
 
-globals().update(service_settings("svc-catalog", apps=["catalog"]))
-INSTALLED_APPS: list[str] = [*globals()["INSTALLED_APPS"], "django.contrib.postgres"]
+globals().update(service_settings("svc-catalog", apps=["catalog", "django.contrib.postgres"]))
 globals().update(media_settings(env, public_base_url=globals()["PUBLIC_BASE_URL"]))
 
 CATALOG_SHARED_MAX_AGE_SECONDS = env.int("CATALOG_SHARED_MAX_AGE_SECONDS", 10, validate=Range(min=0))
