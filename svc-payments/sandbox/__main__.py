@@ -6,11 +6,13 @@ import logging
 import sys
 
 import uvicorn
+from django.core.exceptions import ImproperlyConfigured
 
 from sandbox.app import Sandbox
 from sandbox.settings import BadSettings, Settings
 from sandbox.store import Store
 from shared_lib.server import die_with_parent
+from shared_lib.settings.environment import take_from_file
 
 
 def main() -> None:
@@ -18,9 +20,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log a line for each webhook
     try:
+        for secret in ("SANDBOX_API_KEY", "SANDBOX_WEBHOOK_SECRET"):
+            take_from_file(secret)
         settings = Settings.from_environment()
         store = Store(settings.database)
-    except BadSettings as error:
+    except (BadSettings, ImproperlyConfigured) as error:
         sys.exit(str(error))
     uvicorn.run(
         Sandbox(settings, store),

@@ -1,13 +1,35 @@
-"""Reading the environment: every variable is checked, and what is wrong is said in one sentence."""
+"""Reading the environment: every variable is checked, and what is wrong is said in one sentence.
+
+A variable may come as a file, as secrets of containers do: where NAME is not set, NAME_FILE names a file that holds its
+value. One line break at the end does not belong to the value.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
+
+
+def take_from_file(name: str) -> None:
+    """Give the variable `name` the content of the file that NAME_FILE names; a value that is set already stays.
+
+    Raises `ImproperlyConfigured` when that file cannot be read.
+    """
+    path = os.environ.get(f"{name}_FILE")
+    if not path or name in os.environ:
+        return
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError):
+        raise ImproperlyConfigured(
+            f'Environment variable "{name}_FILE" names {path}, which is not there or not readable.'
+        ) from None
+    os.environ[name] = text.removesuffix("\n")
 
 
 class Environment:
@@ -21,6 +43,7 @@ class Environment:
         self._env = Env()
 
     def _read(self, kind: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        take_from_file(name)
         try:
             return getattr(self._env, kind)(name, *args, **kwargs)
         except EnvError as error:
