@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -132,7 +133,7 @@ def test_a_bad_set_never_replaces_a_good_one(fresh: Gateway, accounts: Service, 
     fresh.wait_until_keys_are_read()
     failures = 'gateway_jwks_fetches_total{result="failed"}'
     for name in ("no JSON", "a point that is not on the curve"):
-        accounts.jwks = lambda name=name: RUBBISH[name]
+        accounts.jwks = partial(RUBBISH.get, name)
         before = fresh.metrics().get(failures, 0)
         time.sleep(COOLDOWN if before else 0)
         assert ask(fresh, Key("unknown")).status_code == 401

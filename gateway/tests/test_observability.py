@@ -36,7 +36,7 @@ def test_a_well_formed_id_is_kept(client: httpx.Client, services: Services, valu
 def test_an_id_that_is_not_well_formed_is_replaced(
     client: httpx.Client, services: Services, value: str
 ) -> None:
-    made = client.get(PRODUCTS, headers={"X-Request-Id": value.encode("latin-1")}).headers["X-Request-Id"]
+    made = client.get(PRODUCTS, headers={b"X-Request-Id": value.encode("latin-1")}).headers["X-Request-Id"]
     assert re.fullmatch(r"[0-9a-f]{32}", made)
     assert services.last.headers["x-request-id"] == [made]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 
 from tests.support.gateway import Gateway
 from tests.support.raw import Connection, exchange
-from tests.support.services import Answer, Services
+from tests.support.services import Answer, Seen, Services
 
 PRODUCTS = "/api/v1/catalog/products"
 
@@ -167,11 +168,16 @@ def test_an_old_client_can_not_send_chunks(gateway: Gateway, services: Services)
     assert services.seen == []
 
 
+def answer_with(answer: Answer, _: Seen) -> Answer:
+    return answer
+
+
 def test_a_service_can_not_make_the_gateway_serve_a_file_or_another_path(
     client: httpx.Client, services: Services
 ) -> None:
     for target in ("/media/products/cup.png", "/_problem", "/nginx.conf"):
-        services["svc-catalog"].answer = lambda _, target=target: Answer(headers={"X-Accel-Redirect": target})
+        redirect = Answer(headers={"X-Accel-Redirect": target})
+        services["svc-catalog"].answer = partial(answer_with, redirect)
         answer = client.get(PRODUCTS)
         assert (answer.status_code, answer.json()) == (200, {"fine": True})
         assert "X-Accel-Redirect" not in answer.headers
@@ -204,7 +210,7 @@ def test_every_answer_carries_the_headers_that_protect_browsers(
 
 def test_nothing_of_a_request_can_break_out_of_a_problem_document(client: httpx.Client) -> None:
     for request_id in ('"><script>', '"}{"', "a\\", "\xff"):
-        answer = client.post("/api/v1/cart", headers={"X-Request-Id": request_id.encode("latin-1")})
+        answer = client.post("/api/v1/cart", headers={b"X-Request-Id": request_id.encode("latin-1")})
         document = json.loads(answer.content)
         assert document["code"] == "method_not_allowed"
         assert document["request_id"] == answer.headers["X-Request-Id"] != request_id

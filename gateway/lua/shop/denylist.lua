@@ -64,7 +64,7 @@ local function read_all(connection)
       take(page[index], tonumber(page[index + 1]), now)
     end
     offset = offset + PAGE
-    ngx.sleep(0)    -- other requests of this worker go on between two pages
+    ngx.sleep(0.001)    -- other requests of this worker go on between two pages
   until #page < 2 * PAGE
   return true
 end

@@ -50,7 +50,7 @@ class Service:
         self.ready = True
         self.jwks: Callable[[], bytes | None] = lambda: None
         self.jwks_reads = 0
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
 
     @property
     def url(self) -> str:
