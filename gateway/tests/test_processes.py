@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support import http
 from tests.support.gateway import FOLDER, Gateway, render
 from tests.support.ports import wait_for_port
+from tests.support.problems import assert_problem
 from tests.support.services import Answer, Services
 
 PRODUCTS = "/api/v1/catalog/products"
@@ -124,11 +126,23 @@ def test_a_graceful_stop_finishes_what_runs(own: Gateway, services: Services) ->
     own.stop()
 
 
-def test_the_tokens_that_were_verified_and_the_limits_survive_a_reload(own: Gateway) -> None:
+def test_after_a_reload_the_keys_are_still_there_and_another_audience_counts_at_once(
+    own: Gateway, services: Services, bearer: Any
+) -> None:
     own.wait_until_keys_are_read()
+    good = bearer()
+    assert http.get(f"{own.url}/api/v1/orders", headers=good).status_code == 200
+    services["svc-accounts"].stop()
+    old = workers(own)
     os.kill(own.master, signal.SIGHUP)
-    time.sleep(0.5)
-    assert own.metrics()["gateway_jwks_loaded"] == 1
+    wait_until(lambda: not any(alive(pid) for pid in old))
+    assert http.get(f"{own.url}/api/v1/orders", headers=good).status_code == 200
+    old = workers(own)
+    assert render(own.environment | {"JWT_AUDIENCE": "another-shop"}).returncode == 0
+    os.kill(own.master, signal.SIGHUP)
+    wait_until(lambda: not any(alive(pid) for pid in old))
+    answer = http.get(f"{own.url}/api/v1/orders", headers=good)
+    assert assert_problem(answer, 401, "invalid_token")["reason"] == "wrong_audience"
 
 
 def files_open_for_writing(pid: int) -> set[str]:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.gateway import Gateway
 from tests.support.problems import assert_problem
-from tests.support.raw import exchange
-from tests.support.services import Services
+from tests.support.raw import Connection, exchange
+from tests.support.services import Answer, Services
 
 ID = "0198c0de-0000-7000-8000-000000000001"
 
@@ -312,3 +312,34 @@ def test_a_large_body_is_allowed_where_pictures_go(
     assert client.post(path, content=picture, headers=bearer(roles=["seller"])).status_code == 200
     assert len(services.last.body) == len(picture)
     assert_problem(client.post("/api/v1/orders", content=picture, headers=bearer()), 413, "payload_too_large")
+
+
+@pytest.mark.parametrize("path", ["/a" * 5500, "/" + "a" * 11000, "/" + "%41" * 3600, "/%c3%a9" * 1500])
+def test_a_long_path_is_read_like_a_short_one(
+    client: httpx.Client, gateway: Gateway, services: Services, path: str
+) -> None:
+    assert_problem(client.get(path), 404, "not_found")
+    assert exchange(gateway.port, f"GET {path}//x HTTP/1.1\r\nHost: shop\r\n\r\n").status == 400
+    assert services.seen == []
+
+
+def test_a_websocket_is_passed_through_and_its_ticket_stays_out_of_the_log(
+    gateway: Gateway, services: Services, address: str
+) -> None:
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello"
+    services["svc-notifications"].answer = lambda _: Answer(raw=switch)
+    with Connection(gateway.port) as connection:
+        connection.send(
+            f"GET /ws/notifications?ticket=secret-ticket HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: {address}\r\n"
+            "X-Request-Id: the-websocket\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://localhost:3000\r\n\r\n"
+        )
+        assert connection.read().status == 101
+        assert connection.file.read(5) == b"hello"
+    seen = services.last
+    assert (seen.service, seen.target) == ("svc-notifications", "/ws/notifications?ticket=secret-ticket")
+    assert seen.header("upgrade") == "websocket"
+    assert (seen.header("connection") or "").lower() == "upgrade"
+    assert seen.header("origin") == "http://localhost:3000"
+    gateway.log_lines(lambda entry: entry["request_id"] == "the-websocket")
+    assert "secret-ticket" not in (gateway.output / "access.log").read_text()

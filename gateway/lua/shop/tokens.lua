@@ -16,6 +16,7 @@ local sub, byte, char = string.sub, string.byte, string.char
 local sha256 = ecdsa.sha256
 local session_revoked, user_revoked_before = denylist.session_revoked, denylist.user_revoked_before
 local verified = ngx.shared.shop_tokens
+local state = ngx.shared.shop_state
 
 local M = {}
 
@@ -74,8 +75,15 @@ function M.check(data, length)
   return user, byte(claims, 37) - 32
 end
 
+--- In the master, at start and at each reload. The dict outlives a reload: what was verified for another issuer or audience
+-- must not.
 function M.init(settings)
   issuer, audience = settings.jwt_issuer, settings.jwt_audience
+  local wanted = issuer .. " " .. audience
+  if state:get("tokens:for") ~= wanted then
+    verified:flush_all()
+    state:set("tokens:for", wanted)
+  end
 end
 
 return M
