@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -230,6 +231,44 @@ def test_a_row_that_a_request_holds_costs_a_batch_little_and_no_attempt(
     holder.join(10)
     assert (effects(), statuses()) == (2, {"processed": 2})
     assert InboxEvent.objects.filter(attempts__gt=0).count() == 0
+
+
+def test_a_request_is_never_the_victim_of_a_batch_that_locks_the_other_way_round(
+    processor: Processor, behaviours: dict[Any, Any]
+) -> None:
+    """The request waits for the batch's first row before the batch waits for the request's: PostgreSQL would end the request."""
+    Counter.objects.bulk_create([Counter(name="c1"), Counter(name="c2")])
+    batch_has_c1, request_has_c2 = threading.Event(), threading.Event()
+    failures: list[BaseException] = []
+
+    def request() -> None:
+        try:
+            with transaction.atomic():
+                Counter.objects.select_for_update().get(name="c2")
+                request_has_c2.set()
+                batch_has_c1.wait(10)
+                Counter.objects.select_for_update().get(name="c1")
+        except BaseException as error:  # noqa: BLE001  raised again below
+            failures.append(error)
+        finally:
+            connection.close()
+
+    def lock(event: StockChanged) -> None:
+        Counter.objects.select_for_update().get(name=f"c{event.available}")
+        if event.available == 1:
+            batch_has_c1.set()
+            time.sleep(0.5)
+        handlers.count(event)
+
+    behaviours[StockChanged] = lock
+    thread = threading.Thread(target=request)
+    thread.start()
+    request_has_c2.wait(10)
+    batch = [incoming(stock_changed(available=number), subject=f"s{number}") for number in (1, 2)]
+    processor.process(batch)
+    thread.join(10)
+    assert not failures
+    assert (effects(), statuses()) == (2, {"processed": 2})
 
 
 # Trying again

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from effects.models import Chore
 
@@ -81,6 +82,31 @@ def test_two_workers_never_claim_the_same_row() -> None:
     # SKIP LOCKED may leave a round without rows while another holds the last ones; nothing is taken twice.
     claimed += [row.pk for row in claim_due(Chore.objects.all(), limit=200)]
     assert sorted(claimed) == sorted(Chore.objects.values_list("pk", flat=True))
+
+
+def test_a_row_that_somebody_holds_is_left_out_without_waiting() -> None:
+    Chore.objects.bulk_create([Chore(name="held"), Chore(name="free")])
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                Chore.objects.select_for_update().get(name="held")
+                held.set()
+                release.wait(10)
+        finally:
+            connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    started = time.monotonic()
+    claimed = claim_due(Chore.objects.all(), limit=5)
+    waited = time.monotonic() - started
+    release.set()
+    holder.join(10)
+    assert [chore.name for chore in claimed] == ["free"]
+    assert waited < 5
 
 
 def test_pauses_have_some_chance_in_them_but_never_shrink_below_their_value() -> None:

@@ -68,6 +68,7 @@ def test_a_task_survives_the_kill_of_its_worker(jobs_broker: Connection) -> None
     enqueue(note, "quick")
     with worker() as process:
         eventually(lambda: "slow:started" in keys() and "quick" in keys(), within=30)
+        time.sleep(1.5)  # an acknowledgement at the start would have left by now
         process.signal(signal.SIGKILL)
         process.wait()
     assert "slow" not in keys()

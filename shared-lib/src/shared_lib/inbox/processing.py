@@ -3,7 +3,9 @@
 What holds:
 
 - The row of the inbox and the effect commit together; a duplicate finds the row and does nothing.
-- A handler that fails is rolled back to its savepoint, kept as a row, and takes nothing of the batch with it.
+- A handler that fails is rolled back to its savepoint, kept as a row, and takes nothing of the batch with it. Since nearly
+  all batches have no failure, a batch first runs on one savepoint for all, which costs a third of the round trips; when
+  anything fails it is undone and runs again with a savepoint for each message, and so do the next `_CAREFUL_BATCHES`.
 - Locks. Inbox rows are taken first, in the order of their keys. Messages then run in the order of subject and id, so two
   consumers meet the same aggregates in the same order. Since rows locked by earlier messages stay locked, a batch waits
   only briefly for any lock (far below PostgreSQL's deadlock_timeout, so that no web request is ever its victim): a message
@@ -34,6 +36,7 @@ log = structlog.get_logger(__name__)
 BATCH = 50
 _LOCK_TIMEOUT_IN_BATCH = "200ms"
 _LOCK_TIMEOUT_ALONE = "10s"
+_CAREFUL_BATCHES = 20
 
 
 class DatabaseUnavailable(ConnectionError):
@@ -57,6 +60,7 @@ class Processor:
     ) -> None:
         self._handlers = handlers
         self._progress = progress
+        self._careful = 0
 
     def process(self, batch: Sequence[Incoming]) -> None:
         """Gives each message its effect, or keeps it as a row. Returning means that all of it is committed.
@@ -103,10 +107,32 @@ class Processor:
         _set_lock_timeout(_LOCK_TIMEOUT_IN_BATCH)
         fresh = store.claim(messages)
         tally.duplicates = len(messages) - len(fresh)
+        new = [message for message in messages if message.id in fresh]
+        if not self._run_on_one_savepoint(new, tally):
+            self._run_on_savepoints(new, tally)
+        if tally.contended:
+            store.unclaim([message.id for message in tally.contended])
+
+    def _run_on_one_savepoint(self, messages: Sequence[Incoming], tally: _Tally) -> bool:
+        """False when nothing was done: a handler failed, or one did lately."""
+        if self._careful:
+            self._careful -= 1
+            return False
+        try:
+            with transaction.atomic():
+                for message in messages:
+                    self._progress()
+                    self.run_handler(message)
+        except Exception as error:  # noqa: BLE001  handlers may raise anything
+            raise_if_lost(error)
+            self._careful = _CAREFUL_BATCHES
+            return False
+        tally.processed.extend(messages)
+        return True
+
+    def _run_on_savepoints(self, messages: Sequence[Incoming], tally: _Tally) -> None:
         failures: list[tuple[Incoming, Exception]] = []
         for message in messages:
-            if message.id not in fresh:
-                continue
             self._progress()
             try:
                 with transaction.atomic():
@@ -121,8 +147,6 @@ class Processor:
                 tally.processed.append(message)
         for message, failure in failures:
             record(message, failure)
-        if tally.contended:
-            store.unclaim([message.id for message in tally.contended])
 
     def _alone(self, message: Incoming) -> None:
         tally = _Tally()
