@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -43,8 +43,8 @@ def public_paths_only(endpoints: list[Any], **_: Any) -> list[Any]:
 class ShopAutoSchema(AutoSchema):
     """Adds what every operation may answer: 400 and 422 where there is input, 401 where a token is needed, 429, 503."""
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
-        responses: dict[str, Any] = super()._get_response_bodies(direction)  # type: ignore[no-untyped-call]
+    def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
+        responses: dict[str, Any] = super()._get_response_bodies(direction)
         statuses = [400, 429, 503]
         if any(self.get_auth()):  # a public operation has one empty requirement
             statuses.append(401)
@@ -52,9 +52,9 @@ class ShopAutoSchema(AutoSchema):
             statuses += [413, 415, 422]
         for (status, media_type), response in problems(*statuses).items():
             if str(status) not in responses:
-                responses[str(status)] = self._get_response_for_code(
+                responses[str(status)] = self._get_response_for_code(  # type: ignore[no-untyped-call]
                     response, str(status), [media_type], direction
-                )  # type: ignore[no-untyped-call]
+                )
         return responses
 
 

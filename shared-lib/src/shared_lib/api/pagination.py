@@ -38,14 +38,9 @@ class NumberedPagination(pagination.PageNumberPagination):
     max_page_size = MAX_PAGE_SIZE
 
     def get_paginated_response(self, data: Any) -> Response:
-        return Response(
-            {
-                "results": data,
-                "next": self.get_next_link(),
-                "previous": self.get_previous_link(),
-                "count": self.page.paginator.count,  # type: ignore[union-attr],
-            }
-        )
+        document = {"results": data, "next": self.get_next_link(), "previous": self.get_previous_link()}
+        count = self.page.paginator.count if self.page else 0
+        return Response({**document, "count": count})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         document = envelope_schema(schema)

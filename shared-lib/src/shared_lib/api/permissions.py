@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from shared_lib.auth.users import Guest, TokenUser
+
+
+def _requester(request: Request) -> TokenUser | Guest:
+    return cast("TokenUser | Guest", request.user)
+
 
 class IsSeller(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
-        return bool(request.user.is_seller)
+        return _requester(request).is_seller
 
 
 class IsStaff(BasePermission):
     """Staff and admins."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return bool(request.user.is_staff)
+        return _requester(request).is_staff
 
 
 class IsSellerOrStaff(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
-        return bool(request.user.is_seller or request.user.is_staff)
+        return _requester(request).is_seller or _requester(request).is_staff
 
 
 class IsAdmin(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
-        return bool(request.user.is_admin)
+        return _requester(request).is_admin

@@ -112,8 +112,9 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             document = problem(401, "unauthorized", detail=str(error.detail))
         case drf.Throttled():
             document = problem(429, "rate_limited", detail=str(error.detail))
-            if error.wait is not None:
-                headers["Retry-After"] = str(max(1, round(error.wait)))
+            wait: float | None = getattr(error, "wait", None)
+            if wait is not None:
+                headers["Retry-After"] = str(max(1, round(wait)))
         case drf.UnsupportedMediaType():
             document = problem(415, "unsupported_media_type", detail=str(error.detail))
         case drf.ParseError() | BadRequest() | SuspiciousOperation():

@@ -48,4 +48,4 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField()
     code = serializers.CharField()
     request_id = serializers.CharField()
-    errors = ProblemItemSerializer(many=True, required=False)
+    errors = ProblemItemSerializer(many=True, required=False)  # type: ignore[assignment]

@@ -45,7 +45,7 @@ def cached(key: str, ttl: float, build: Callable[[], Any]) -> Any:
         logger.warning("cache_unavailable", error=repr(error))
         return build()
     if raw is not None:
-        expires_at, cost, value = orjson.loads(raw)  # type: ignore[arg-type]
+        expires_at, cost, value = orjson.loads(raw)
         if time.time() - cost * _BETA * math.log(1.0 - random.random()) < expires_at:
             return value
     started = time.time()

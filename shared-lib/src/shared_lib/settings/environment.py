@@ -6,6 +6,7 @@ value. One line break at the end does not belong to the value.
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,9 @@ class Environment:
     def __init__(self) -> None:
         self._env = Env()
 
-    def _read(self, kind: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _read(
+        self, kind: builtins.str, name: builtins.str, args: tuple[Any, ...], kwargs: dict[builtins.str, Any]
+    ) -> Any:
         take_from_file(name)
         try:
             return getattr(self._env, kind)(name, *args, **kwargs)
@@ -54,36 +57,38 @@ class Environment:
             )
             raise ImproperlyConfigured(f"{reason}.") from None
 
-    def str(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def str(self, name: builtins.str, *args: Any, **kwargs: Any) -> Any:
         return self._read("str", name, args, kwargs)
 
-    def int(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def int(self, name: builtins.str, *args: Any, **kwargs: Any) -> Any:
         return self._read("int", name, args, kwargs)
 
-    def float(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def float(self, name: builtins.str, *args: Any, **kwargs: Any) -> Any:
         return self._read("float", name, args, kwargs)
 
-    def bool(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def bool(self, name: builtins.str, *args: Any, **kwargs: Any) -> Any:
         return self._read("bool", name, args, kwargs)
 
-    def list(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def list(self, name: builtins.str, *args: Any, **kwargs: Any) -> Any:
         return self._read("list", name, args, kwargs)
 
-    def url(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def url(self, name: builtins.str, *args: Any, **kwargs: Any) -> Any:
         """An absolute URL without a trailing slash."""
         value = self.str(name, *args, **kwargs)
         if value and "://" not in value:
             raise ImproperlyConfigured(f'Environment variable "{name}" is not an absolute URL.')
         return value.rstrip("/") if value else value
 
-    def database(self, name: str) -> dict[str, Any]:
+    def database(self, name: builtins.str) -> dict[builtins.str, Any]:
         """A PostgreSQL URL as an entry of DATABASES."""
-        config: dict[str, Any] = self._read("dj_db_url", name, (), {})
+        config: dict[builtins.str, Any] = self._read("dj_db_url", name, (), {})
         if not config.get("ENGINE", "").endswith("postgresql"):
             raise ImproperlyConfigured(f'Environment variable "{name}" must be a postgresql:// URL.')
         return config
 
-    def file(self, name: str, *args: Any, check: Callable[[Path], bool] = Path.is_file) -> Any:
+    def file(
+        self, name: builtins.str, *args: Any, check: Callable[[Path], builtins.bool] = Path.is_file
+    ) -> Any:
         """The path of something that exists on disk, by default a file."""
         value = self.str(name, *args)
         if value is None:

@@ -23,7 +23,7 @@ def deliver_events(
     event that came before: a duplicate. Raises `TooEarly` when an event was deferred, `AssertionError` with the traceback
     when its handler failed.
     """
-    messages = []
+    messages: list[Incoming] = []
     for event in events:
         envelope = _envelope(event, subject)
         if again is not None and not messages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 import pytest
 
@@ -57,7 +58,7 @@ def published(db: None) -> Callable[[type[E]], list[E]]:
 
 
 @pytest.fixture
-def deliver() -> Callable[..., None]:
+def deliver() -> Callable[..., list[UUID]]:
     """`deliver(PaymentSucceeded(...))`: gives events to this service as the broker would, through the real inbox."""
     from shared_lib.testing.delivery import deliver_events
 

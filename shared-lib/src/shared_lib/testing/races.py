@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import TypeVar
+from typing import Any
 
 from django.db import connection
 
-T = TypeVar("T")
 
-
-def at_once(*functions: Callable[[], T]) -> list[T | Exception]:
+def at_once(*functions: Callable[[], Any]) -> list[Any]:
     """Runs all functions at the same moment; the results, or what they raised, in the order of the arguments."""
     barrier = Barrier(len(functions))
 
-    def run(function: Callable[[], T]) -> T | Exception:
+    def run(function: Callable[[], Any]) -> Any:
         try:
             connection.ensure_connection()
             barrier.wait(timeout=10)
