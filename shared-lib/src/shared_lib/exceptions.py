@@ -73,7 +73,9 @@ class ServiceUnavailable(DomainError):
     code = "service_unavailable"
     title = "A part of the shop is not available at the moment"
 
-    def __init__(self, detail: str = "", *, reason: str = "", retry_after: int = 2, sent: bool = True) -> None:
+    def __init__(
+        self, detail: str = "", *, reason: str = "", retry_after: int = 2, sent: bool = True
+    ) -> None:
         super().__init__(detail)
         self.reason = reason or self.detail
         self.retry_after = retry_after
