@@ -1,10 +1,12 @@
 #!/bin/sh
 # Makes a bare machine ready: the distribution's packages of packages.txt, then the Python libraries of requirements.lock in
-# .local/venv. Run it as often as you like: when nothing is missing it takes milliseconds and prints nothing.
+# .local/venv. Run it as often as you like: when nothing is missing it takes milliseconds and prints nothing. Called with
+# `libraries`, it wants no more of the distribution than Python: the shop in containers needs no servers here.
 set -eu
 cd "$(dirname "$0")/../.."
 here=deploy/native
 venv=.local/venv
+only=${1:-}
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 die() {
@@ -27,6 +29,7 @@ find_missing() {
     missing='' reasons=''
     while IFS='|' read -r package test reason; do
         case $package in '#'* | '') continue ;; esac
+        case $only:$package in libraries:python3*) ;; libraries:*) continue ;; esac
         # Both hold several words on purpose.
         # shellcheck disable=SC2086
         set -- $package $test

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from shop import gateway, postgres, services, stack, supervisor
 from shop.envfile import load
@@ -81,8 +81,12 @@ def down(layout: Layout, arguments: argparse.Namespace) -> int:
 
 def clean(layout: Layout, arguments: argparse.Namespace) -> int:
     """Everything outside of the state folder; the shell that called removes the folder itself."""
+    env = None
+    # Whatever is wrong with the settings: what is to be removed needs none.
+    with suppress(Problem):
+        env = load(layout.env_file, stack.tenants(layout.root, testing=True))
     with only_one(layout):
-        stack.down(layout, None)
+        stack.down(layout, env)
         postgres.remove_data(layout)
     return 0
 
@@ -129,7 +133,7 @@ def restart(layout: Layout, arguments: argparse.Namespace) -> int:
     with only_one(layout):
         supervisor.stop_programs(shop.rpc, names)
         shop.start(names)
-        shop.wait_ready()
+        shop.ready.everything()
     print(f"Restarted {', '.join(names)}.")
     return 0
 

@@ -17,7 +17,9 @@ from shop.problems import Problem
 _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _VALUE = re.compile(r"[A-Za-z0-9_.,:/@+=~ -]*")
 #: Of a service that another branch has, or of the tests: kept, so that changing branches does not change the file.
-_ABSENT = re.compile(r"(SVC_[A-Z]+|SHARED_LIB)_(PORT|SECRET_KEY|DATABASE_PASSWORD|REDIS_PASSWORD|RABBITMQ_PASSWORD)")
+_ABSENT = re.compile(
+    r"(SVC_[A-Z]+|SHARED_LIB)_(PORT|SECRET_KEY|DATABASE_PASSWORD|REDIS_PASSWORD|RABBITMQ_PASSWORD)"
+)
 _OVERRIDE = re.compile(r"SVC_[A-Z]+__[A-Z][A-Z0-9_]*|GATEWAY_LIMIT_[A-Z_]+")
 
 STORE_PORTS = (

@@ -7,8 +7,8 @@ from pathlib import Path
 from shop.problems import Problem
 
 ROOT = Path(__file__).resolve().parents[3]
-#: Longer and the files that PostgreSQL, RabbitMQ and Nginx make below the state folder pass PATH_MAX.
-LONGEST_STATE_PATH = 3000
+#: SQLite, which the sandbox provider uses, stops at 512 characters for a file; PostgreSQL at 1023.
+LONGEST_STATE_PATH = 450
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def checks(layout: Layout) -> Iterator[Check]:
     imports = ["-c", LINT_IMPORTS, "--config", config, "--cache-dir", f"{cache}/imports"]
     yield Check("imports", root, imports, {**base, "PYTHONPATH": paths})
 
-    def types(name: str, target: str, settings: str, extra: dict[str, str]) -> Check:
+    def types(name: str, targets: str, settings: str, extra: dict[str, str]) -> Check:
         command = [
             "-m",
             "mypy",
@@ -57,7 +57,7 @@ def checks(layout: Layout) -> Iterator[Check]:
             "--cache-dir",
             f"{cache}/mypy-{name.replace('/', '-')}",
         ]
-        return Check(f"types in {name}", root / name, [*command, target], {**base, **extra})
+        return Check(f"types in {name}", root / name, [*command, *targets.split()], {**base, **extra})
 
     for service in found:
         its = services.environment(throwaway, env, service, found)
@@ -68,8 +68,12 @@ def checks(layout: Layout) -> Iterator[Check]:
         its = services.environment(throwaway, env, found[0], found)
         its |= {"ENVIRONMENT": "test", "DJANGO_SETTINGS_MODULE": "tests.settings"}
         yield types("shared-lib", "src", config, {**its, "PYTHONPATH": f"{library}:{library}/tests"})
-    for name, target in (("deploy/native", "shop"), ("deploy", "mail")):
-        yield types(name, target, str(root / "deploy" / "mypy.ini"), {})
+    for name, targets in (
+        ("deploy/native", "shop"),
+        ("deploy", "mail apidocs"),
+        ("gateway", "tests bench"),
+    ):
+        yield types(name, targets, str(root / "deploy" / "mypy.ini"), {})
 
 
 def run_lint(layout: Layout) -> int:

@@ -5,51 +5,25 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from shop import gateway, launch, postgres, processes, rabbitmq, redis, services, supervisor, tools
-from shop.disk import check_space, explain_full
-from shop.envfile import complete, known_keys, load, prefix
+from shop import gateway, postgres, processes, rabbitmq, redis, services, supervisor, tools
+from shop.disk import check_space
+from shop.envfile import complete, known_keys, load
 from shop.keys import ensure_keys
 from shop.layout import Layout
 from shop.ports import holder
 from shop.problems import Problem
-from shop.program import Program, Wait
+from shop.program import Program
+from shop.readiness import Readiness
 from shop.report import Progress
 
-PATIENCE = 120.0
-#: A program that died this often while somebody waited for it is broken, not slow.
-STARTS = 3
+#: Services that are migrated at the same time.
+AT_ONCE = 2
 PHASES = ("edge", "services", "stores", "names")
-
-
-class Patience:
-    """How long to wait for one program: until it has had its time, or has died too often to believe in it."""
-
-    def __init__(self, shop: "Stack", name: str) -> None:
-        self._shop, self._name = shop, name
-        self._deadline = time.monotonic() + PATIENCE
-        self._look = time.monotonic() + 1
-        self._pids: set[int] = set()
-
-    @classmethod
-    def of(cls, shop: "Stack", name: str) -> "Patience":
-        """The same one for each program of a stack, so that waiting for several things in turn adds up."""
-        return shop.patience.setdefault(name, cls(shop, name))
-
-    def spend(self, seconds: float) -> None:
-        """Sleep; raises Problem when there is no point in waiting any longer."""
-        time.sleep(seconds)
-        if time.monotonic() > self._look:
-            self._look = time.monotonic() + 0.5
-            info = supervisor.states(self._shop.rpc).get(self._name)
-            if info and info["pid"]:
-                self._pids.add(info["pid"])
-        if time.monotonic() > self._deadline or len(self._pids) > STARTS:
-            self._shop.give_up(self._name)
 
 
 class Stack:
@@ -78,7 +52,7 @@ class Stack:
         self.tenants = tenants(layout.root, testing=testing)
         self.changed: set[str] = set()
         self.started: set[str] = set()
-        self.patience: dict[str, Patience] = {}
+        self.ready = Readiness(layout, env, self.services)
         self._calls = threading.Lock()
 
     # What there is
@@ -184,19 +158,6 @@ class Stack:
                 supervisor.start_programs(self.rpc, [name for name in names if name in known])
             )
 
-    def wait(self, kind: str, port: str, name: str, path: str = "/") -> None:
-        """Return when the program answers; raises Problem with the end of its log when it does not in time."""
-        patience = Patience.of(self, name)
-        while not launch.answers(kind, int(self.env[port]), path):
-            patience.spend(0.05)
-
-    def give_up(self, name: str) -> None:
-        log = self.layout.logs / f"{name}.log"
-        said = log.read_text(errors="replace").strip().splitlines()[-15:] if log.exists() else []
-        text = "\n".join(said)
-        explain_full(text)
-        raise Problem(f"{name} does not get ready. The end of {log}:\n{text}")
-
     def infrastructure(self) -> None:
         """Stores and mail catcher run; PostgreSQL and Redis answer; RabbitMQ, the slowest, may still boot."""
         self.start(["epmd", "rabbitmq", "redis", "mail", "sandbox"])
@@ -204,8 +165,8 @@ class Stack:
             self.progress.say("making the PostgreSQL cluster")
         postgres.create_cluster(self.layout, self.env, durable=not self.testing)
         self.start(["postgres"])
-        self.wait("postgres", "POSTGRES_PORT", "postgres")
-        self.wait("redis", "REDIS_PORT", "redis")
+        self.ready.port("postgres", "POSTGRES_PORT", "postgres")
+        self.ready.port("redis", "REDIS_PORT", "redis")
 
     def databases(self) -> None:
         """A role and a database for each service."""
@@ -273,37 +234,10 @@ class Stack:
             self.prepare(service, identities[service])
             self.start([f"{service}-{process}" for process in services.PROCESSES])
 
-        self._together(bring, self.services, at_once=2)
-        self.wait_ready()
-
-    def _together(self, work: Callable[[str], None], items: Iterable[str], *, at_once: int) -> None:
-        with ThreadPoolExecutor(at_once) as pool:
-            for task in [pool.submit(work, item) for item in items]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for task in [pool.submit(bring, service) for service in self.services]:
                 task.result()
-
-    def wait_ready(self) -> None:
-        """Return when every program answers."""
-        self.wait("amqp", "RABBITMQ_PORT", "rabbitmq")
-        for service in self.services:
-            self.wait("http", f"{prefix(service)}_PORT", f"{service}-web", "/readyz")
-        if gateway.present(self.layout):
-            self.wait("http", "GATEWAY_PORT", "gateway", "/readyz")
-        self._wait_consumers()
-        self._wait_running()
-
-    def _wait_consumers(self) -> None:
-        """Return when every service reads its events and its jobs."""
-        for host, queues in services.queues(self.services).items():
-            kind = "events" if host == rabbitmq.EVENTS else "worker"
-            while missing := set(queues) - rabbitmq.consumed(self.env, host, queues):
-                program = f"{min(missing).rpartition('.')[0]}-{kind}"
-                Patience.of(self, program).spend(0.1)
-
-    def _wait_running(self) -> None:
-        while waiting := [
-            name for name, info in supervisor.states(self.rpc).items() if info["statename"] != "RUNNING"
-        ]:
-            Patience.of(self, waiting[0]).spend(0.05)
+        self.ready.everything()
 
     def for_clients(self) -> dict[str, str]:
         """What a program needs that uses the shop from outside and looks into it: the tests that cross services, the demo."""
@@ -402,6 +336,3 @@ def _phase(name: str) -> str:
     if name == "epmd":
         return "names"
     return "stores" if name in {"postgres", "redis", "rabbitmq", "mail"} else "services"
-
-
-__all__ = ["Stack", "Wait", "create", "down", "find"]

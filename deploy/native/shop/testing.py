@@ -135,7 +135,7 @@ class _Run:
             self.shop.configure()
             self.shop.infrastructure()
             self.shop.databases()
-            self.shop.wait("amqp", "RABBITMQ_PORT", "rabbitmq")
+            self.shop.ready.port("amqp", "RABBITMQ_PORT", "rabbitmq")
         with ThreadPoolExecutor(AT_ONCE) as pool:
             self.outcomes += pool.map(
                 self._pytest, [suite for suite in self.chosen if suite.needs != "stack"]

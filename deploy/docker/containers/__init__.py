@@ -1,0 +1,1 @@
+"""The shop in containers: the verbs of `deploy/shop` on Docker Compose."""

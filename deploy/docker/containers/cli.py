@@ -1,0 +1,305 @@
+"""The verbs of `deploy/shop`, on containers. Each means what it means for host processes."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from containers import files
+from containers.engine import Compose
+from shop import services
+from shop.cli import SETTABLE, only_one
+from shop.envfile import complete, load
+from shop.layout import Layout, find_layout
+from shop.ports import holder
+from shop.problems import Problem
+from shop.report import Progress, fail, table
+
+#: Seconds until everything must be healthy.
+PATIENCE = 600
+#: Of several containers with one image, the one that is built.
+BUILT = ("gateway", "mail")
+JOBS = ("-migrate", "-seed")
+
+
+def up(layout: Layout, arguments: argparse.Namespace) -> int:
+    progress = Progress()
+    given = {name: value for name in SETTABLE if (value := os.environ.get(name))}
+    with only_one(layout):
+        env, compose = prepare(layout, given)
+        found = services.discover(layout.root)
+        running = {each["Service"] for each in compose.containers() if each["State"] == "running"}
+        _check_port(env, running)
+        log = layout.logs / "docker-build.log"
+        progress.say("building the images (the first time takes minutes)")
+        images = [*(f"{service}-web" for service in found), *BUILT]
+        compose.do("build", *images, doing="Building the images", log=log)
+        progress.say("starting the containers, waiting until all are healthy")
+        try:
+            compose.do(
+                *("up", "--detach", "--no-build", "--remove-orphans", "--wait"),
+                *("--wait-timeout", str(PATIENCE)),
+                doing="Starting the containers",
+                log=layout.logs / "docker-up.log",
+            )
+        except Problem as problem:
+            raise Problem(f"{problem}{_sick(compose)}") from None
+        _wait_ready(env)
+        print(summary(layout, env, compose))
+        now = {each["Service"] for each in compose.containers() if each["State"] == "running"}
+        if now - running:
+            print(f"\nReady after {progress.seconds:.1f} s.")
+        else:
+            print(f"\nEverything was up already ({progress.seconds:.1f} s).")
+    return 0
+
+
+def prepare(layout: Layout, given: dict[str, str]) -> tuple[dict[str, str], Compose]:
+    """Settings, keys and secrets, made where they are missing."""
+    layout.make_folders()
+    found = services.discover(layout.root)
+    env = complete(layout.env_file, found, given)
+    return env, Compose(layout, files.write(layout, env, found))
+
+
+def existing(layout: Layout) -> tuple[dict[str, str], Compose]:
+    """The stack that `make up` made; raises Problem if there is none."""
+    env = load(layout.env_file, services.discover(layout.root))
+    if env is None or not files.folder(layout).exists():
+        raise Problem("The shop is not running: `make up` starts it.")
+    return env, prepare(layout, {})[1]
+
+
+def running(layout: Layout) -> tuple[dict[str, str], Compose]:
+    env, compose = existing(layout)
+    if not any(each["State"] == "running" for each in compose.containers()):
+        raise Problem("The shop is not running: `make up` starts it.")
+    return env, compose
+
+
+def _check_port(env: dict[str, str], up_already: set[str]) -> None:
+    port = int(env["GATEWAY_PORT"])
+    other = None if "gateway" in up_already else holder(port)
+    if other:
+        raise Problem(f"Port {port} is in use by {other}: stop it, or run `make up GATEWAY_PORT={port + 1}`.")
+
+
+def _sick(compose: Compose) -> str:
+    """The last words of each container that is not well."""
+    text = ""
+    for each in compose.containers():
+        bad = each.get("Health") == "unhealthy" or (each["State"] == "exited" and each.get("ExitCode"))
+        if bad or each["State"] == "restarting":
+            said = compose.do("logs", "--no-color", "--tail", "12", each["Service"], doing="Reading a log")
+            text += f"\n----- {each['Service']} is {each.get('Health') or each['State']}\n{said.rstrip()}"
+    return text
+
+
+def _wait_ready(env: dict[str, str]) -> None:
+    deadline = time.monotonic() + 60
+    url = f"{services.base_url(env)}/readyz"
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own http address
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise Problem(
+                    f"The containers run, but {url} does not answer 200 ({error}): `make logs` tells why."
+                ) from None
+        time.sleep(0.2)
+
+
+def summary(layout: Layout, env: dict[str, str], compose: Compose) -> str:
+    """The table of addresses and logins."""
+    base = services.base_url(env)
+    rows = [
+        ("Shop", f"{base}/api/v1/catalog/products"),
+        ("API reference", f"{base}/docs"),
+        ("Mail catcher", f"{base}/dev/mail/"),
+        ("Health", f"{base}/readyz"),
+        *(
+            (name, f"{login}@example.com  password {env['DEMO_PASSWORD']}")
+            for name, login in (("Buyer", "buyer"), ("Seller", "seller"), ("Admin", "admin"))
+        ),
+        ("Containers", f"docker compose --project-name {compose.project}"),
+        ("Logs", "make logs SERVICE=svc-orders"),
+        ("Settings", str(layout.env_file)),
+    ]
+    return "\n" + table(rows)
+
+
+def down(layout: Layout, arguments: argparse.Namespace) -> int:
+    with only_one(layout):
+        began = time.monotonic()
+        try:
+            _, compose = existing(layout)
+        except Problem:
+            print("Nothing was running.")
+            return 0
+        ran = bool(compose.containers())
+        compose.do("down", "--remove-orphans", doing="Stopping the containers")
+        print(f"Stopped ({time.monotonic() - began:.1f} s)." if ran else "Nothing was running.")
+    return 0
+
+
+def clean(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Containers, networks and data; the shell that called removes the folders."""
+    with only_one(layout):
+        if load(layout.env_file, services.discover(layout.root)) is not None:
+            _, compose = prepare(layout, {})
+            compose.do(
+                "down", "--volumes", "--remove-orphans", "--rmi", "local", doing="Removing the containers"
+            )
+    return 0
+
+
+def matching(compose: Compose, wanted: str | None) -> list[str]:
+    """The containers that a name stands for: `svc-orders` for its three, `svc-orders-web` or `redis` for one."""
+    names = [name for name in compose.services() if not name.endswith(JOBS)]
+    found = [name for name in names if not wanted or name == wanted or name.rpartition("-")[0] == wanted]
+    if not found:
+        raise Problem(
+            f"{wanted} is not a service or container of the shop; there are: {', '.join(sorted(names))}."
+        )
+    return found
+
+
+def ps(layout: Layout, arguments: argparse.Namespace) -> int:
+    _, compose = running(layout)
+    wanted = set(matching(compose, arguments.service))
+    rows = [
+        (
+            each["Service"],
+            each["State"],
+            each.get("Health", ""),
+            (each.get("Publishers") and _ports(each["Publishers"])) or "",
+            each["Status"],
+        )
+        for each in sorted(compose.containers(), key=lambda each: str(each["Service"]))
+        if each["Service"] in wanted
+    ]
+    print(table(rows, head=("container", "state", "health", "port", "uptime")))
+    return 0
+
+
+def _ports(publishers: list[dict[str, object]]) -> str:
+    return ", ".join(str(each["PublishedPort"]) for each in publishers if each.get("PublishedPort"))
+
+
+def restart(layout: Layout, arguments: argparse.Namespace) -> int:
+    """With what was edited since: the image is built again, and what changed gets a new container."""
+    env, compose = running(layout)
+    names = matching(compose, arguments.service)
+    images = sorted({f"{name.rpartition('-')[0]}-web" for name in names if name.startswith("svc-")})
+    images += [name for name in names if name in BUILT]
+    with only_one(layout):
+        if images:
+            compose.do("build", *images, doing="Building the images", log=layout.logs / "docker-build.log")
+        compose.do(
+            *("up", "--detach", "--no-build", "--no-deps", "--force-recreate", "--wait"),
+            *("--wait-timeout", str(PATIENCE), *names),
+            doing="Restarting",
+        )
+        _wait_ready(env)
+    print(f"Restarted {', '.join(names)}.")
+    return 0
+
+
+def logs(layout: Layout, arguments: argparse.Namespace) -> int:
+    """The last lines, and on a terminal what follows."""
+    _, compose = running(layout)
+    names = matching(compose, arguments.service)
+    follow = ["--follow"] if sys.stdout.isatty() else []
+    try:
+        return compose.run("logs", "--tail", "100", *follow, *names)
+    except KeyboardInterrupt:
+        return 0
+
+
+def shell(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Django's shell of a service, in its container."""
+    _, compose = running(layout)
+    found = services.discover(layout.root)
+    if arguments.service not in found:
+        raise Problem(f"Name the service: make shell SERVICE=svc-orders (one of {', '.join(found)}).")
+    terminal = [] if sys.stdin.isatty() else ["--no-TTY"]
+    return compose.run(
+        *("exec", *terminal, f"{arguments.service}-web", "python", "manage.py"),
+        *(arguments.rest or ["shell"]),
+    )
+
+
+def seed(layout: Layout, arguments: argparse.Namespace) -> int:
+    _, compose = running(layout)
+    for service in services.discover(layout.root):
+        for command in services.SEEDS.get(service, []):
+            said = compose.do(
+                *("exec", "--no-TTY", f"{service}-web", "python", "manage.py", *command.split()),
+                doing=f"{service}: {command.split()[0]}",
+            )
+            print(said.strip() or f"{service}: seeded")
+    return 0
+
+
+def demo(layout: Layout, arguments: argparse.Namespace) -> int:
+    """A purchase through the gateway, step by step."""
+    env, _ = running(layout)
+    keep = {name: value for name in ("PATH", "TERM", "HOME", "LANG") if (value := os.environ.get(name))}
+    clients = {
+        "SHOP_BASE_URL": services.base_url(env),
+        "DEMO_PASSWORD": env["DEMO_PASSWORD"],
+        **services.runtime(layout),
+    }
+    return subprocess.run(
+        [str(layout.python), "demo.py"], cwd=layout.root / "tests", env={**keep, **clients}, check=False
+    ).returncode
+
+
+def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
+    """The tests that cross services, against the running containers; `rest` goes to pytest."""
+    from containers.doors import opened
+
+    env, compose = running(layout)
+    with opened(layout, env, compose) as env_file:
+        keep = {name: value for name in ("PATH", "TERM", "HOME", "LANG") if (value := os.environ.get(name))}
+        clients = {
+            "SHOP_BASE_URL": services.base_url(env),
+            "SHOP_ENV_FILE": str(env_file),
+            "SHOP_STATE_DIR": str(layout.state),
+            "DEMO_PASSWORD": env["DEMO_PASSWORD"],
+            **services.runtime(layout),
+        }
+        command = [str(layout.python), "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *arguments.rest]
+        return subprocess.run(
+            command, cwd=layout.root / "tests", env={**keep, **clients}, check=False
+        ).returncode
+
+
+VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
+    verb.__name__.replace("_", "-"): verb
+    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, end_to_end)
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb; a Problem is printed as one sentence."""
+    os.umask(0o077)
+    parser = argparse.ArgumentParser(prog="deploy/shop")
+    parser.add_argument("verb", choices=VERBS)
+    parser.add_argument("service", nargs="?", default=os.environ.get("SERVICE") or None)
+    parser.add_argument("rest", nargs="*")
+    parsed = parser.parse_args(arguments)
+    try:
+        return VERBS[parsed.verb](find_layout(), parsed)
+    except Problem as problem:
+        fail(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        fail("Interrupted; `make up` goes on from here, `make down` stops what was started.")
+        return 130

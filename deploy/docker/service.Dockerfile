@@ -1,0 +1,54 @@
+# One recipe for every service: docker build -f deploy/docker/service.Dockerfile --build-arg SERVICE=svc-orders .
+# The same image runs each of its processes: web (the default), events, worker, beat; and `manage.py` by another entrypoint.
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS builder
+ARG SERVICE
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+# What only builds shared-lib's wheel stays out of the folder that the result gets.
+COPY deploy/docker/build.lock /build/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv /build/tools && python -m venv --without-pip /venv \
+    && /build/tools/bin/pip install --quiet --require-hashes --no-deps -r /build/build.lock
+COPY ${SERVICE}/requirements.lock /build/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /build/tools/bin/pip --python /venv/bin/python install --quiet --require-hashes --no-deps --only-binary :all: --compile -r /build/requirements.lock
+# Leaves out what no process reads: sources and compiled texts of languages that the shop does not speak, Django's geometry and
+# the admin's pages, stubs, other people's tests.
+RUN cd /venv/lib/python*/site-packages \
+    && find . -path '*/locale/*' -type d -path '*/locale/[a-z]*' -prune ! -name en ! -name de ! -name zh_Hans -exec rm -rf {} + \
+    && find . \( -name '*.po' -o -name '*.pyi' \) -delete \
+    && rm -rf django/contrib/gis django/contrib/admin/static \
+    && find . -type d \( -name tests -o -name test \) ! -path './django/*' -prune -exec rm -rf {} +
+COPY shared-lib /build/shared-lib
+RUN /build/tools/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /build/wheels /build/shared-lib \
+    && /build/tools/bin/pip --python /venv/bin/python install --quiet --no-index --no-deps --compile /build/wheels/*.whl
+COPY ${SERVICE} /app
+# Pictures, and what the sandbox provider knows, go to volumes, which take their first owner from here.
+RUN python -m compileall -q /app && install -d -o 10001 -g 10001 /media /data
+
+FROM ${PYTHON_IMAGE}
+ARG SERVICE
+RUN groupadd --system --gid 10001 shop \
+    && useradd --system --uid 10001 --gid shop --no-create-home --home-dir /tmp --shell /usr/sbin/nologin shop
+COPY --from=builder /venv /venv
+COPY --from=builder --chown=10001:10001 /media /media
+COPY --from=builder --chown=10001:10001 /data /data
+COPY deploy/docker/healthcheck.py /usr/local/lib/shop/healthcheck.py
+COPY --from=builder /app /app
+WORKDIR /app
+ENV PATH=/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONFAULTHANDLER=1 LANG=C.UTF-8 TZ=UTC HOST=0.0.0.0 PORT=8000
+USER 10001:10001
+EXPOSE 8000
+# Every process ends what it is doing and then itself: web after the requests, events and worker after the message or job.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 \
+    CMD ["python", "-I", "-S", "/usr/local/lib/shop/healthcheck.py"]
+ENTRYPOINT ["python", "-m", "shared_lib.server"]
+CMD ["web"]
+ARG VERSION=dev
+ENV SERVICE_VERSION=${VERSION}
+LABEL org.opencontainers.image.title="${SERVICE}" \
+      org.opencontainers.image.description="${SERVICE} of the shop: web, events, worker and beat" \
+      org.opencontainers.image.version="${VERSION}"
