@@ -28,6 +28,7 @@ CONNECT_SECONDS = 5
 CONFIRM_SECONDS = 5.0
 BATCH = 200
 PREFETCH = 200
+REPLAY_HEADER = "x-shop-replay"
 
 
 class BusUnavailable(ConnectionError):
@@ -52,11 +53,16 @@ class PublishResult:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message. `redeliveries` says how often it was handed out before without an acknowledgement."""
+    """One message.
+
+    `redeliveries` says how often it was handed out before without an acknowledgement, `replay` that it was published
+    again on purpose, for this queue alone.
+    """
 
     tag: int
     body: bytes
     redeliveries: int
+    replay: bool = False
 
 
 class EventPublisher(Protocol):
@@ -160,24 +166,25 @@ class Publisher(_Link):
         self._refused: list[UUID] = []
         self._confirmed: list[UUID] = []
 
-    def publish(self, batch: Sequence[Outgoing]) -> PublishResult:
+    def publish(self, batch: Sequence[Outgoing], *, replay_to: str = "") -> PublishResult:
         """Publishes up to `BATCH` events and waits for the broker's word on each.
 
-        Raises `BusUnavailable` when it does not come; the broker may then have taken some of them.
+        `replay_to` names the one queue that gets them, marked as a replay. Raises `BusUnavailable` when the word does not
+        come; the broker may then have taken some of them.
         """
         self._unconfirmed.clear()
         self._returned.clear()
         self._refused, self._confirmed = [], []
         with _broker_errors():
             for outgoing in batch:
-                self._send(outgoing)
+                self._send(outgoing, replay_to)
             self._await_confirms()
         result = PublishResult(refused=self._refused)
         for event_id in self._confirmed:
             (result.unroutable if str(event_id) in self._returned else result.confirmed).append(event_id)
         return result
 
-    def _send(self, outgoing: Outgoing) -> None:
+    def _send(self, outgoing: Outgoing, replay_to: str) -> None:
         message = amqp.Message(
             outgoing.body,
             content_type=CONTENT_TYPE,
@@ -185,14 +192,15 @@ class Publisher(_Link):
             message_id=str(outgoing.id),
             type=outgoing.type,
             app_id=self.service,
+            application_headers={REPLAY_HEADER: True} if replay_to else {},
         )
         self._last_tag += 1
         self._unconfirmed[self._last_tag] = outgoing.id
         self._channel.basic_publish(
             message,
-            exchange=topology.EVENTS.name,
-            routing_key=outgoing.type,
-            mandatory=bool(subscribers(outgoing.type)),
+            exchange="" if replay_to else topology.EVENTS.name,
+            routing_key=replay_to or outgoing.type,
+            mandatory=bool(replay_to or subscribers(outgoing.type)),
         )
 
     def _await_confirms(self) -> None:
@@ -246,6 +254,7 @@ class Subscription(_Link):
                 tag=message.delivery_tag,
                 body=body if isinstance(body, bytes) else body.encode(),
                 redeliveries=int(headers.get("x-delivery-count", 0) or 0),
+                replay=headers.get(REPLAY_HEADER) is True,
             )
         )
 

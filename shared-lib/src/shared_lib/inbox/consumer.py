@@ -80,7 +80,8 @@ class Consumer:
                 metrics.UNDECODABLE.inc()
                 subscription.reject(delivery)
             else:
-                decoded.append((delivery, Incoming(envelope, delivery.body.decode(), delivery.redeliveries)))
+                message = Incoming(envelope, delivery.body.decode(), delivery.redeliveries, delivery.replay)
+                decoded.append((delivery, message))
         if decoded:
             self._processor.process([message for _, message in decoded])
             subscription.ack(decoded[-1][0])

@@ -25,7 +25,7 @@ from django.db import Error, connection, transaction
 from psycopg import errors as pg
 
 from shared_lib.events import metrics
-from shared_lib.events.handlers import Handler, TooEarly, handling
+from shared_lib.events.handlers import Handler, TooEarly, handling, is_replayable
 from shared_lib.inbox import schedule, store
 from shared_lib.inbox.models import InboxEvent, Status
 from shared_lib.inbox.store import Incoming
@@ -68,7 +68,7 @@ class Processor:
         Raises `DatabaseUnavailable`; the whole batch must then be handed in again.
         """
         started = time.monotonic()
-        wanted = self._unknown_left_out(batch)
+        wanted = self._wanted(batch)
         try:
             for message in [each for each in wanted if each.redeliveries >= schedule.SUSPECT_AFTER]:
                 self._set_aside(message)
@@ -80,13 +80,20 @@ class Processor:
             raise
         metrics.BATCH_SECONDS.observe(time.monotonic() - started)
 
-    def _unknown_left_out(self, batch: Sequence[Incoming]) -> list[Incoming]:
-        """Each event once. A type without a handler comes from a binding that an older version of this service made."""
-        known = {message.id: message for message in batch if message.type in self._handlers}
+    def _wanted(self, batch: Sequence[Incoming]) -> list[Incoming]:
+        """Each event once, and in order; without those that this service has no use for.
+
+        A type without a handler comes from a binding that an older version of this service made. A replay is only for
+        handlers that are marked for it.
+        """
+        wanted = {}
         for message in batch:
-            if message.type not in self._handlers:
+            handler = self._handlers.get(message.type)
+            if handler is None or (message.replay and not is_replayable(handler)):
                 metrics.CONSUMED.labels(message.type, "ignored").inc()
-        return sorted(known.values(), key=lambda message: (message.envelope.subject, message.id))
+            else:
+                wanted[message.id] = message
+        return sorted(wanted.values(), key=lambda message: (message.envelope.subject, message.id))
 
     def _together(self, messages: Sequence[Incoming]) -> list[Incoming]:
         """Runs `messages` in one transaction; returns those that have to run alone."""
@@ -106,12 +113,12 @@ class Processor:
     def _run_batch(self, messages: Sequence[Incoming], tally: _Tally) -> None:
         _set_lock_timeout(_LOCK_TIMEOUT_IN_BATCH)
         fresh = store.claim(messages)
-        tally.duplicates = len(messages) - len(fresh)
-        new = [message for message in messages if message.id in fresh]
+        new = [message for message in messages if message.id in fresh or message.replay]
+        tally.duplicates = len(messages) - len(new)
         if not self._run_on_one_savepoint(new, tally):
             self._run_on_savepoints(new, tally)
         if tally.contended:
-            store.unclaim([message.id for message in tally.contended])
+            store.unclaim([message.id for message in tally.contended if message.id in fresh])
 
     def _run_on_one_savepoint(self, messages: Sequence[Incoming], tally: _Tally) -> bool:
         """False when nothing was done: a handler failed, or one did lately."""
@@ -154,7 +161,7 @@ class Processor:
         try:
             with transaction.atomic():
                 _set_lock_timeout(_LOCK_TIMEOUT_ALONE)
-                if store.claim([message]):
+                if store.claim([message]) or message.replay:
                     self.run_handler(message)
                     tally.processed.append(message)
                 else:
@@ -163,7 +170,7 @@ class Processor:
             raise_if_lost(error)
             with transaction.atomic():
                 # The message may have taken effect in another consumer meanwhile: then there is nothing to record.
-                if store.claim([message]):
+                if store.claim([message]) or message.replay:
                     record(message, error)
         _report(tally)
 

@@ -37,11 +37,15 @@ _KEEP = """
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A decoded message. `redeliveries`: how often the broker handed it out before in vain."""
+    """A decoded message.
+
+    `redeliveries`: how often the broker handed it out before in vain. `replay`: it takes effect even if it did before.
+    """
 
     envelope: CloudEvent
     body: str
     redeliveries: int = 0
+    replay: bool = False
 
     @property
     def id(self) -> UUID:
