@@ -99,7 +99,8 @@ def create_cluster(layout: Layout, env: dict[str, str], *, durable: bool) -> Non
     if not (data / "PG_VERSION").exists():
         unfinished = data.with_name(f"{data.name}.unfinished")
         if data.is_relative_to(SHARED_HOME):
-            SHARED_HOME.mkdir(mode=0o755, exist_ok=True)
+            SHARED_HOME.mkdir(exist_ok=True)
+            SHARED_HOME.chmod(0o711)
         elif user:
             # The state folder is root's alone; its group may pass, so that postgres reaches the one folder that is its own.
             os.chown(layout.state, 0, pwd.getpwnam(user).pw_gid)
