@@ -26,7 +26,8 @@ from shared_lib.events.envelope import CONTENT_TYPE
 HEARTBEAT_SECONDS = 10
 CONNECT_SECONDS = 5
 CONFIRM_SECONDS = 5.0
-BATCH = 200
+# One wait for confirmations a batch: 500 carry half as many events again as 100. A crash repeats at most one batch.
+BATCH = 500
 PREFETCH = 200
 REPLAY_HEADER = "x-shop-replay"
 

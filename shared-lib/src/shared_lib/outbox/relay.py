@@ -32,7 +32,6 @@ LOCK_KEY = 0x6F7574626F78  # "outbox"
 POLL_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
-READ_AHEAD = 500
 
 _FIRST = UUID(int=0)
 _SELECT = """
@@ -120,16 +119,15 @@ class Relay:
         """
         last, started = _FIRST, time.monotonic()
         while not stop.is_set():
-            rows = connection.execute(_SELECT, (last, self._blocked.now(), READ_AHEAD)).fetchall()
+            rows = connection.execute(_SELECT, (last, self._blocked.now(), BATCH)).fetchall()
             outgoing = [Outgoing(event_id, event_type, body.encode()) for event_id, event_type, body in rows]
-            for start in range(0, len(outgoing), BATCH):
-                batch = outgoing[start : start + BATCH]
-                result = publisher.publish(batch)
+            if outgoing:
+                result = publisher.publish(outgoing)
                 if result.confirmed:
                     connection.execute(_MARK, (result.confirmed,))
-                self._account(batch, result, publisher)
+                self._account(outgoing, result, publisher)
                 self.pulse.beat()
-            if len(rows) < READ_AHEAD:
+            if len(rows) < BATCH:
                 return True
             last = outgoing[-1].id
             if time.monotonic() - started > SWEEP_SECONDS:
