@@ -3,6 +3,7 @@
 import argparse
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -204,6 +205,9 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
 def main(arguments: list[str]) -> int:
     """Run one verb; a Problem is printed as one sentence."""
     os.umask(0o077)
+    # A closed terminal or a stop from outside ends a command as Ctrl-C does: what it started is put away first.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     parser = argparse.ArgumentParser(prog="deploy/shop")
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("service", nargs="?", default=os.environ.get("SERVICE") or None)
