@@ -10,20 +10,19 @@ RUN awk '/^[a-z0-9]/ {found = /^drf-spectacular-sidecar==/} found' /build/requir
 COPY deploy/apidocs/pages /docs
 RUN cp /docs/asyncapi.json /docs/events/ \
     && cd /build/site/drf_spectacular_sidecar/static/drf_spectacular_sidecar/swagger-ui-dist \
-    && cp swagger-ui-bundle.js swagger-ui.css /docs/docs/ \
-    && install -d -o 10001 -g 10001 /media
+    && cp swagger-ui-bundle.js swagger-ui.css /docs/docs/
 
 FROM ${DEBIAN_IMAGE} AS nginx
 RUN printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d \
     && apt-get -q update \
     && apt-get -q install --yes --no-install-recommends nginx libnginx-mod-http-lua lua-resty-core lua-resty-lrucache lua-cjson \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /etc/nginx/sites-enabled /usr/share/doc/* /usr/share/man/* \
-    && groupadd --system --gid 10001 shop \
-    && useradd --system --uid 10001 --gid shop --no-create-home --home-dir /tmp --shell /usr/sbin/nologin shop
+    && groupadd --gid 10001 shop \
+    && useradd --uid 10001 --gid shop --no-create-home --home-dir /tmp --shell /usr/sbin/nologin shop \
+    && install -d -o 10001 -g 10001 /media
 
 FROM nginx
 COPY --from=pages /docs /docs
-COPY --from=pages --chown=10001:10001 /media /media
 COPY gateway /gateway
 COPY deploy/docker/gateway-entry.sh deploy/docker/gateway-health.sh /usr/local/bin/
 ENV LANG=C.UTF-8 TZ=UTC OUTPUT_DIR=/tmp/gateway DOCS_ROOT=/docs MEDIA_ROOT=/media GATEWAY_PORT=8080

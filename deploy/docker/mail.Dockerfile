@@ -8,13 +8,13 @@ RUN awk '/^[a-z0-9]/ {found = /^(aiosmtpd|atpublic|attrs)==/} found' /build/requ
     && python -m venv /build/tools && python -m venv --without-pip /venv \
     && /build/tools/bin/pip --disable-pip-version-check --python /venv/bin/python install --quiet --no-cache-dir --require-hashes --no-deps --compile -r /build/mail.lock
 COPY deploy/mail /app/mail
-RUN python -m compileall -q /app && install -d -o 10001 -g 10001 /mail
+RUN python -m compileall -q /app
 
 FROM ${PYTHON_IMAGE}
-RUN groupadd --system --gid 10001 shop \
-    && useradd --system --uid 10001 --gid shop --no-create-home --home-dir /tmp --shell /usr/sbin/nologin shop
+RUN groupadd --gid 10001 shop \
+    && useradd --uid 10001 --gid shop --no-create-home --home-dir /tmp --shell /usr/sbin/nologin shop \
+    && install -d -o 10001 -g 10001 /mail
 COPY --from=builder /venv /venv
-COPY --from=builder --chown=10001:10001 /mail /mail
 COPY --from=builder /app /app
 WORKDIR /app
 ENV PATH=/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

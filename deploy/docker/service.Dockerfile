@@ -24,16 +24,15 @@ COPY shared-lib /build/shared-lib
 RUN /build/tools/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /build/wheels /build/shared-lib \
     && /build/tools/bin/pip --python /venv/bin/python install --quiet --no-index --no-deps --compile /build/wheels/*.whl
 COPY ${SERVICE} /app
-# Pictures, and what the sandbox provider knows, go to volumes, which take their first owner from here.
-RUN python -m compileall -q /app && install -d -o 10001 -g 10001 /media /data
+RUN python -m compileall -q /app
 
 FROM ${PYTHON_IMAGE}
 ARG SERVICE
-RUN groupadd --system --gid 10001 shop \
-    && useradd --system --uid 10001 --gid shop --no-create-home --home-dir /tmp --shell /usr/sbin/nologin shop
+# Pictures, and what the sandbox provider knows, go to volumes, which take their first owner from here.
+RUN groupadd --gid 10001 shop \
+    && useradd --uid 10001 --gid shop --no-create-home --home-dir /tmp --shell /usr/sbin/nologin shop \
+    && install -d -o 10001 -g 10001 /media /data
 COPY --from=builder /venv /venv
-COPY --from=builder --chown=10001:10001 /media /media
-COPY --from=builder --chown=10001:10001 /data /data
 COPY deploy/docker/healthcheck.py /usr/local/lib/shop/healthcheck.py
 COPY --from=builder /app /app
 WORKDIR /app

@@ -8,7 +8,7 @@ RUN apt-get update \
         /usr/lib/postgresql/17/lib/llvmjit* /usr/lib/*/libz3.so* \
     && mkdir -p /docker-entrypoint-initdb.d /var/lib/postgresql/data /var/run/postgresql \
     && chown postgres:postgres /var/lib/postgresql /var/lib/postgresql/data /var/run/postgresql \
-    && chmod 1777 /var/lib/postgresql/data
+    && chmod 1777 /var/lib/postgresql/data && chmod 3777 /run/postgresql
 COPY postgres-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/17/bin PGDATA=/var/lib/postgresql/data
 VOLUME /var/lib/postgresql/data
