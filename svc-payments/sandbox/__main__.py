@@ -6,13 +6,12 @@ import logging
 import sys
 
 import uvicorn
-from django.core.exceptions import ImproperlyConfigured
 
 from sandbox.app import Sandbox
 from sandbox.settings import BadSettings, Settings
 from sandbox.store import Store
 from shared_lib.server import die_with_parent
-from shared_lib.settings.environment import take_from_file
+from shared_lib.settings.environment import SettingUnreadable, take_from_file
 
 
 def main() -> None:
@@ -24,7 +23,7 @@ def main() -> None:
             take_from_file(secret)
         settings = Settings.from_environment()
         store = Store(settings.database)
-    except (BadSettings, ImproperlyConfigured) as error:
+    except (BadSettings, SettingUnreadable) as error:
         sys.exit(str(error))
     uvicorn.run(
         Sandbox(settings, store),

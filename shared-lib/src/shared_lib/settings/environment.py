@@ -16,10 +16,14 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError
 
 
-def take_from_file(name: str) -> None:
-    """Give the variable `name` the content of the file that NAME_FILE names; a value that is set already stays.
+class SettingUnreadable(ImproperlyConfigured):
+    """A file that should hold a setting is not there or not readable."""
 
-    Raises `ImproperlyConfigured` when that file cannot be read.
+
+def take_from_file(name: str) -> None:
+    """Gives the variable `name` the content of the file that NAME_FILE names; a value that is set already stays.
+
+    Raises `SettingUnreadable` when that file cannot be read.
     """
     path = os.environ.get(f"{name}_FILE")
     if not path or name in os.environ:
@@ -27,7 +31,7 @@ def take_from_file(name: str) -> None:
     try:
         text = Path(path).read_text()
     except (OSError, UnicodeDecodeError):
-        raise ImproperlyConfigured(
+        raise SettingUnreadable(
             f'Environment variable "{name}_FILE" names {path}, which is not there or not readable.'
         ) from None
     os.environ[name] = text.removesuffix("\n")
