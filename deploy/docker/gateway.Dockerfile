@@ -30,7 +30,7 @@ USER 10001:10001
 EXPOSE 8080
 # Finishes the requests that run.
 STOPSIGNAL SIGQUIT
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=6 CMD ["gateway-health.sh"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 CMD ["gateway-health.sh"]
 ENTRYPOINT ["gateway-entry.sh"]
 ARG VERSION=dev
 LABEL org.opencontainers.image.title="gateway" \

@@ -22,7 +22,7 @@ ENV PATH=/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin 
     MAIL_HOST=0.0.0.0 MAIL_SMTP_PORT=1025 MAIL_WEB_PORT=8025 MAIL_FOLDER=/mail
 USER 10001:10001
 EXPOSE 1025 8025
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=6 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 \
     CMD ["python", "-I", "-S", "-c", "import socket; [socket.create_connection(('127.0.0.1', port), 3).close() for port in (1025, 8025)]"]
 ENTRYPOINT ["python", "-m", "mail"]
 ARG VERSION=dev

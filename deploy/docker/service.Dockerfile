@@ -5,6 +5,7 @@ ARG PYTHON_IMAGE=python:3.13-slim-trixie
 FROM ${PYTHON_IMAGE} AS builder
 ARG SERVICE
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN apt-get -q update >/dev/null && apt-get -q install --yes --no-install-recommends binutils >/dev/null && rm -rf /var/lib/apt/lists/*
 # What only builds shared-lib's wheel stays out of the folder that the result gets.
 COPY deploy/docker/build.lock /build/
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -14,24 +15,38 @@ COPY ${SERVICE}/requirements.lock /build/
 RUN --mount=type=cache,target=/root/.cache/pip \
     /build/tools/bin/pip --python /venv/bin/python install --quiet --require-hashes --no-deps --only-binary :all: --compile -r /build/requirements.lock
 # Leaves out what no process reads: sources and compiled texts of languages that the shop does not speak, Django's geometry and
-# the admin's pages, stubs, other people's tests.
+# the admin's pages, stubs, other people's tests, all of the S3 client that is about other things than S3,
+# and symbols for debuggers.
 RUN cd /venv/lib/python*/site-packages \
     && find . -path '*/locale/*' -type d -path '*/locale/[a-z]*' -prune ! -name en ! -name de ! -name zh_Hans -exec rm -rf {} + \
     && find . \( -name '*.po' -o -name '*.pyi' \) -delete \
     && rm -rf django/contrib/gis django/contrib/admin/static \
-    && find . -type d \( -name tests -o -name test \) ! -path './django/*' -prune -exec rm -rf {} +
+    && find . -type d \( -name tests -o -name test \) ! -path './django/*' -prune -exec rm -rf {} + \
+    && if [ -d botocore/data ]; then \
+        find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} +; fi \
+    && find . -name '*.so' ! -path '*.libs/*' -exec strip --strip-unneeded {} +
 COPY shared-lib /build/shared-lib
 RUN /build/tools/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /build/wheels /build/shared-lib \
     && /build/tools/bin/pip --python /venv/bin/python install --quiet --no-index --no-deps --compile /build/wheels/*.whl
 COPY ${SERVICE} /app
 RUN python -m compileall -q /app
 
-FROM ${PYTHON_IMAGE}
-ARG SERVICE
+# The base without what only installs software: package managers, Perl, pip. A layer that all services share.
+FROM ${PYTHON_IMAGE} AS trimmed
 # Pictures, and what the sandbox provider knows, go to volumes, which take their first owner from here.
 RUN groupadd --gid 10001 shop \
     && useradd --uid 10001 --gid shop --no-create-home --home-dir /tmp --shell /usr/sbin/nologin shop \
-    && install -d -o 10001 -g 10001 /media /data
+    && install -d -o 10001 -g 10001 /media /data \
+    && rm -rf /usr/bin/apt* /usr/lib/apt /usr/lib/*/libapt-* /etc/apt /var/lib/apt /var/cache/apt /usr/bin/sqv \
+        /usr/bin/dpkg* /usr/share/dpkg /var/lib/dpkg/info /usr/bin/perl* /usr/lib/*/perl* /usr/share/perl* \
+        /usr/lib/*/gconv /usr/bin/localedef /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info \
+        /usr/share/python-wheels /usr/local/bin/pip* \
+    && cd "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+    && rm -rf ensurepip idlelib test pydoc_data turtledemo site-packages/pip*
+
+FROM scratch
+ARG SERVICE
+COPY --from=trimmed / /
 COPY --from=builder /venv /venv
 COPY deploy/docker/healthcheck.py /usr/local/lib/shop/healthcheck.py
 COPY --from=builder /app /app
@@ -42,7 +57,7 @@ USER 10001:10001
 EXPOSE 8000
 # Every process ends what it is doing and then itself: web after the requests, events and worker after the message or job.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=6 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \
     CMD ["python", "-I", "-S", "/usr/local/lib/shop/healthcheck.py"]
 ENTRYPOINT ["python", "-m", "shared_lib.server"]
 CMD ["web"]

@@ -32,7 +32,8 @@ def up(layout: Layout, arguments: argparse.Namespace) -> int:
     with only_one(layout):
         env, compose = prepare(layout, given)
         found = services.discover(layout.root)
-        running = {each["Service"] for each in compose.containers() if each["State"] == "running"}
+        before = compose.containers()
+        running = {each["Service"] for each in before if each["State"] == "running"}
         _check_port(env, running)
         log = layout.logs / "docker-build.log"
         progress.say("building the images (the first time takes minutes)")
@@ -50,8 +51,8 @@ def up(layout: Layout, arguments: argparse.Namespace) -> int:
             raise Problem(f"{problem}{_sick(compose)}") from None
         _wait_ready(env)
         print(summary(layout, env, compose))
-        now = {each["Service"] for each in compose.containers() if each["State"] == "running"}
-        if now - running:
+        now = {each["ID"] for each in compose.containers() if each["State"] == "running"}
+        if now - {each["ID"] for each in before if each["State"] == "running"}:
             print(f"\nReady after {progress.seconds:.1f} s.")
         else:
             print(f"\nEverything was up already ({progress.seconds:.1f} s).")
