@@ -24,7 +24,7 @@ from shared_lib.inbox.store import Incoming
 log = structlog.get_logger(__name__)
 
 WAIT_SECONDS = 0.5
-WINDOW_SECONDS = 0.003
+WINDOW_SECONDS = 0.002
 RETRY_SECONDS = 1.0
 MEASURE_SECONDS = 10.0
 
