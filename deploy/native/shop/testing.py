@@ -20,6 +20,9 @@ from shop.report import Progress, table
 #: Seconds that one test may take before it is a failure with a traceback.
 TEST_TIMEOUT = 300
 AT_ONCE = 2
+
+#: What tests may know of the environment that started them.
+KEPT = ("PATH", "HOME", "TERM", "CI", "SHOP_DEMO_AFTER_EACH")
 #: A suite whose ground is missing fails everywhere; the first so many failures say enough.
 MOST_FAILURES = 30
 
@@ -151,7 +154,7 @@ class _Run:
         return self.layout.state / "reports"
 
     def _environment(self, suite: Suite) -> dict[str, str]:
-        keep = {name: value for name in ("PATH", "HOME", "TERM", "CI") if (value := os.environ.get(name))}
+        keep = {name: value for name in KEPT if (value := os.environ.get(name))}
         env = {**keep, "LANG": "C.UTF-8", "TZ": "UTC", **services.runtime(self.layout)}
         if self.shop is None:
             return env
