@@ -1,11 +1,12 @@
-# Everything a developer does here. `make help` lists it.
+# Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
+# host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
 .PHONY: help up down clean ps logs restart shell seed demo venv test lint lock apidocs
-export SERVICE
+export SERVICE RUNTIME
 
 ## Run the shop
 
-up:  ## Install what is missing, start everything, print where it is (GATEWAY_PORT=8080)
+up:  ## Install what is missing, start everything, print where it is (GATEWAY_PORT=8080, RUNTIME=docker|native)
 	@deploy/shop up
 down:  ## Stop everything; nothing is lost
 	@deploy/shop down
@@ -29,6 +30,7 @@ shell:  ## Django's shell of one service (SERVICE=svc-orders)
 
 ## Change it
 
+# Always host processes: tests kill, freeze and starve what they test.
 test:  ## Every test on a throwaway stack of its own, or one suite (SERVICE=svc-cart)
 	@deploy/shop test
 lint:  ## Style, types, and who may import whom

@@ -4,4 +4,4 @@ import sys
 from pathlib import Path
 
 DEPLOY = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(DEPLOY), str(DEPLOY / "native")]
+sys.path[:0] = [str(DEPLOY), str(DEPLOY / "native"), str(DEPLOY / "docker")]

@@ -71,9 +71,12 @@ def checks(layout: Layout) -> Iterator[Check]:
     for name, targets in (
         ("deploy/native", "shop"),
         ("deploy", "mail apidocs"),
+        ("deploy/docker", "containers"),
         ("gateway", "tests bench"),
     ):
-        yield types(name, targets, str(root / "deploy" / "mypy.ini"), {})
+        # The runner of containers stands on the one of host processes.
+        extra = {"MYPYPATH": str(root / "deploy" / "native")} if name == "deploy/docker" else {}
+        yield types(name, targets, str(root / "deploy" / "mypy.ini"), extra)
 
 
 def run_lint(layout: Layout) -> int:
