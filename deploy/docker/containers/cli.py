@@ -30,7 +30,10 @@ def up(layout: Layout, arguments: argparse.Namespace) -> int:
     progress = Progress()
     given = {name: value for name in SETTABLE if (value := os.environ.get(name))}
     with only_one(layout):
-        env, compose = prepare(layout, given)
+        env, compose, digest = prepare(layout, given)
+        applied = files.folder(layout) / "applied"
+        # Compose does not look into the files that it mounts.
+        anew = ["--force-recreate"] if applied.exists() and applied.read_text() != digest else []
         found = services.discover(layout.root)
         before = compose.containers()
         running = {each["Service"] for each in before if each["State"] == "running"}
@@ -43,12 +46,13 @@ def up(layout: Layout, arguments: argparse.Namespace) -> int:
         try:
             compose.do(
                 *("up", "--detach", "--no-build", "--remove-orphans", "--wait"),
-                *("--wait-timeout", str(PATIENCE)),
+                *("--wait-timeout", str(PATIENCE), *anew),
                 doing="Starting the containers",
                 log=layout.logs / "docker-up.log",
             )
         except Problem as problem:
             raise Problem(f"{problem}{_sick(compose)}") from None
+        applied.write_text(digest)
         _wait_ready(env)
         print(summary(layout, env, compose))
         now = {each["ID"] for each in compose.containers() if each["State"] == "running"}
@@ -59,12 +63,12 @@ def up(layout: Layout, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def prepare(layout: Layout, given: dict[str, str]) -> tuple[dict[str, str], Compose]:
-    """Settings, keys and secrets, made where they are missing."""
+def prepare(layout: Layout, given: dict[str, str]) -> tuple[dict[str, str], Compose, str]:
+    """Settings, keys and secrets, made where they are missing; and the digest of the secrets."""
     layout.make_folders()
     found = services.discover(layout.root)
     env = complete(layout.env_file, found, given)
-    return env, Compose(layout, files.write(layout, env, found))
+    return env, Compose(layout), files.write(layout, env, found)
 
 
 def existing(layout: Layout) -> tuple[dict[str, str], Compose]:
@@ -153,7 +157,7 @@ def clean(layout: Layout, arguments: argparse.Namespace) -> int:
     """Containers, networks and data; the shell that called removes the folders."""
     with only_one(layout):
         if load(layout.env_file, services.discover(layout.root)) is not None:
-            _, compose = prepare(layout, {})
+            _, compose, _ = prepare(layout, {})
             compose.do(
                 "down", "--volumes", "--remove-orphans", "--rmi", "local", doing="Removing the containers"
             )

@@ -34,7 +34,7 @@ def project(layout: Layout) -> str:
 class Compose:
     """`docker compose` with this stack's project, files and settings."""
 
-    def __init__(self, layout: Layout, digest: str = "") -> None:
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.project = project(layout)
         self._env = {
@@ -46,7 +46,6 @@ class Compose:
             },
             "SHOP_PROJECT": self.project,
             "SHOP_STATE_DIR": str(layout.state),
-            "SHOP_SECRETS": digest,
             "SHOP_VERSION": os.environ.get("SHOP_VERSION", "dev"),
             "SHOP_IMAGES": os.environ.get("SHOP_IMAGES", "shop"),
             "DOCKER_BUILDKIT": "1",
