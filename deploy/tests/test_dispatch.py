@@ -147,6 +147,16 @@ def test_clean_removes_what_either_made(tree: Tree) -> None:
     assert tree.shop("clean").stdout == "docker clean\nnative clean\n"
 
 
+def test_the_tests_of_a_running_stack_are_for_containers_and_host_processes_have_their_own(
+    tree: Tree,
+) -> None:
+    done = tree.shop("end-to-end")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "make test SERVICE=tests" in done.stderr
+    tree.shop("up", "docker")
+    assert tree.shop("end-to-end").stdout == "docker end-to-end\n"
+
+
 def test_an_unknown_runtime_is_a_sentence(tree: Tree) -> None:
     done = tree.shop("up", "podman")
     assert done.returncode == 2
