@@ -71,21 +71,21 @@ slim() { # ROOT
 
 bootstrap() { # TAG PACKAGES
     began=$(date +%s)
-    debootstrap --variant=minbase --include="$2" $suite "$work/root" "$mirror" >"$work/log" 2>&1 ||
+    debootstrap --variant=minbase --include="$2" $suite "$work/tree" "$mirror" >"$work/log" 2>&1 ||
         die "debootstrap failed: $(tail -n 3 "$work/log")"
-    localise "$work/root"
+    localise "$work/tree"
     case $1 in
         python:*)
             # Where the official image has it. pip comes with each `python -m venv`.
-            ln -s /usr/bin/python3 "$work/root/usr/local/bin/python"
-            ln -s /usr/bin/python3 "$work/root/usr/local/bin/python3"
+            ln -s /usr/bin/python3 "$work/tree/usr/local/bin/python"
+            ln -s /usr/bin/python3 "$work/tree/usr/local/bin/python3"
             # Python brings its own codecs, and nothing here converts by the C library's.
-            rm -rf "$work"/root/usr/lib/*/gconv "$work"/root/usr/lib/python3*/test "$work"/root/usr/lib/python3*/pydoc_data
+            rm -rf "$work"/tree/usr/lib/*/gconv "$work"/tree/usr/lib/python3*/test "$work"/tree/usr/lib/python3*/pydoc_data
             ;;
     esac
-    slim "$work/root"
-    tar -C "$work/root" -c . | docker import --change 'CMD ["bash"]' --change 'ENV LANG=C.UTF-8' - "$1" >/dev/null
-    rm -rf "$work/root"
+    slim "$work/tree"
+    tar -C "$work/tree" -c . | docker import --change 'CMD ["bash"]' --change 'ENV LANG=C.UTF-8' - "$1" >/dev/null
+    rm -rf "$work/tree"
     say "$1" "$began"
 }
 

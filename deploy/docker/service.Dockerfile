@@ -4,15 +4,15 @@ ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS builder
 ARG SERVICE
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_CACHE_DIR=/var/cache/pip
 RUN apt-get -q update >/dev/null && apt-get -q install --yes --no-install-recommends binutils >/dev/null && rm -rf /var/lib/apt/lists/*
 # What only builds shared-lib's wheel stays out of the folder that the result gets.
 COPY deploy/docker/build.lock /build/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv /build/tools && python -m venv --without-pip /venv \
     && /build/tools/bin/pip install --quiet --require-hashes --no-deps -r /build/build.lock
 COPY ${SERVICE}/requirements.lock /build/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     /build/tools/bin/pip --python /venv/bin/python install --quiet --require-hashes --no-deps --only-binary :all: --compile -r /build/requirements.lock
 # Leaves out what no process reads: sources and compiled texts of languages that the shop does not speak, Django's geometry and
 # the admin's pages, stubs, other people's tests, all of the S3 client that is about other things than S3,
