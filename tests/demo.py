@@ -1,6 +1,6 @@
 """`make demo`: buys something through the gateway, step by step, and shows what every service then knows of it.
 
-Environment: SHOP_BASE_URL. Exit code 1 with the failing answer when a step goes wrong.
+Environment: SHOP_BASE_URL; SHOP_CLIENT_ADDRESS, whom the buyer stands for where the gateway trusts the caller. Exit code 1 with the failing answer when a step goes wrong.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def main() -> int:
     base_url = os.environ.get("SHOP_BASE_URL", "http://localhost:8080")
     print(f"\n  Buying something at {base_url}")
     try:
-        with Storefront(base_url, watch=show) as shop:
+        with Storefront(base_url, address=os.environ.get("SHOP_CLIENT_ADDRESS"), watch=show) as shop:
             inspect(shop, *buy(shop))
     except httpx.TransportError as error:
         print(

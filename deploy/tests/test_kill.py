@@ -3,6 +3,7 @@
 SHOP_DEMO_AFTER_EACH=1 buys something after each kill, not only after the last: slow, for a thorough look.
 """
 
+import itertools
 import os
 import re
 import signal
@@ -137,8 +138,13 @@ def shop() -> Shop:
     return Shop()
 
 
+_buyers = itertools.count(1)
+
+
 def buy(shop: Shop) -> None:
-    env = {"PATH": os.environ["PATH"], **shop.stack.for_clients()}
+    # Each buyer has an address of its own: one address may register only ten accounts a minute.
+    address = f"198.19.0.{next(_buyers)}"
+    env = {"PATH": os.environ["PATH"], **shop.stack.for_clients(), "SHOP_CLIENT_ADDRESS": address}
     done = subprocess.run(
         [sys.executable, "demo.py"], cwd=ROOT / "tests", env=env, capture_output=True, text=True, check=False
     )
