@@ -1,6 +1,7 @@
 """`make demo`: buys something through the gateway, step by step, and shows what every service then knows of it.
 
-Environment: SHOP_BASE_URL; SHOP_CLIENT_ADDRESS, whom the buyer stands for where the gateway trusts the caller. Exit code 1 with the failing answer when a step goes wrong.
+Environment: SHOP_BASE_URL; SHOP_CLIENT_ADDRESS, whom the buyer stands for where the gateway trusts the caller.
+Exit code 1 with the failing answer when a step goes wrong.
 """
 
 from __future__ import annotations
