@@ -13,6 +13,7 @@ from shared_lib.contracts.events.accounts import (
 from shared_lib.contracts.events.base import CONTRACTS, SERVICES, AggregateEvent, Event
 from shared_lib.contracts.events.cart import CartAbandoned
 from shared_lib.contracts.events.catalog import (
+    MissingStock,
     ProductArchived,
     ProductPublished,
     ProductState,
@@ -20,6 +21,7 @@ from shared_lib.contracts.events.catalog import (
     ProductVariant,
     StockChanged,
     StockLow,
+    StockShortage,
 )
 from shared_lib.contracts.events.orders import (
     OrderCancelled,
@@ -33,11 +35,13 @@ from shared_lib.contracts.events.orders import (
     OrderState,
 )
 from shared_lib.contracts.events.payments import (
+    PaymentActionRequired,
     PaymentAttemptFailed,
     PaymentCanceled,
     PaymentDisputed,
     PaymentProcessing,
     PaymentRefunded,
+    PaymentRefundFailed,
     PaymentState,
     PaymentSucceeded,
 )
@@ -48,6 +52,7 @@ __all__ = [
     "AggregateEvent",
     "CartAbandoned",
     "Event",
+    "MissingStock",
     "OrderCancelled",
     "OrderConfirmed",
     "OrderDelivered",
@@ -57,10 +62,12 @@ __all__ = [
     "OrderReturnReceived",
     "OrderShipped",
     "OrderState",
+    "PaymentActionRequired",
     "PaymentAttemptFailed",
     "PaymentCanceled",
     "PaymentDisputed",
     "PaymentProcessing",
+    "PaymentRefundFailed",
     "PaymentRefunded",
     "PaymentState",
     "PaymentSucceeded",
@@ -72,6 +79,7 @@ __all__ = [
     "SessionRevoked",
     "StockChanged",
     "StockLow",
+    "StockShortage",
     "UserAddressInUse",
     "UserDeactivated",
     "UserErased",

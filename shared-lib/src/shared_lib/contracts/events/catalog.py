@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared_lib.contracts.events.base import AggregateEvent
+from shared_lib.contracts.events.base import AggregateEvent, Event
 from shared_lib.money import Money
 
 PRODUCER = "svc-catalog"
@@ -65,3 +65,21 @@ class StockLow(AggregateEvent, frozen=True, kw_only=True, omit_defaults=True):
     product_id: UUID
     seller_id: UUID
     available: int
+
+
+class MissingStock(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    variant_id: UUID
+    product_id: UUID
+    missing: int
+
+
+class StockShortage(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A confirmed order whose reservation had lapsed, and for which there is no stock any more: nothing of it was taken.
+
+    `lines` are those that fall short. Published once an order.
+    """
+
+    event_type: ClassVar[str] = "stock.shortage.v1"
+    producer: ClassVar[str] = PRODUCER
+    order_id: UUID
+    lines: list[MissingStock]

@@ -24,6 +24,13 @@ class PaymentProcessing(PaymentState, frozen=True, kw_only=True, omit_defaults=T
     producer: ClassVar[str] = PRODUCER
 
 
+class PaymentActionRequired(PaymentState, frozen=True, kw_only=True, omit_defaults=True):
+    """The buyer has to do something at the provider (3-D Secure); `GET /payments/{id}` has the way there."""
+
+    event_type: ClassVar[str] = "payment.action_required.v1"
+    producer: ClassVar[str] = PRODUCER
+
+
 class PaymentSucceeded(PaymentState, frozen=True, kw_only=True, omit_defaults=True):
     event_type: ClassVar[str] = "payment.succeeded.v1"
     producer: ClassVar[str] = PRODUCER
@@ -51,6 +58,16 @@ class PaymentRefunded(PaymentState, frozen=True, kw_only=True, omit_defaults=Tru
     refund_id: UUID
     refund_amount: Money
     refunded_total: Money
+
+
+class PaymentRefundFailed(PaymentState, frozen=True, kw_only=True, omit_defaults=True):
+    """The provider refused a refund for good: no money went back."""
+
+    event_type: ClassVar[str] = "payment.refund_failed.v1"
+    producer: ClassVar[str] = PRODUCER
+    refund_id: UUID
+    refund_amount: Money
+    failure_code: str
 
 
 class PaymentDisputed(PaymentState, frozen=True, kw_only=True, omit_defaults=True):
