@@ -98,6 +98,10 @@ def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
         "JWT_ISSUER": env.str("JWT_ISSUER", "svc-accounts"),
         "JWT_AUDIENCE": env.str("JWT_AUDIENCE", "shop"),
         "JWKS_URL": env.url("JWKS_URL", env.url("SVC_ACCOUNTS_URL") + "/.well-known/jwks.json"),
+        # Tests with faults: a folder of files that arm `shared_lib.failpoints`
+        "FAILPOINTS_DIR": env.file("FAILPOINTS_DIR", check=Path.is_dir)
+        if env.str("FAILPOINTS_DIR", "")
+        else None,
         # Shop
         "SHOP_CURRENCY": env.str("SHOP_CURRENCY", "USD"),
         "PUBLIC_BASE_URL": env.url("PUBLIC_BASE_URL"),

@@ -18,4 +18,8 @@ def adjust(settings: dict[str, Any]) -> dict[str, Any]:
     for name in ("PUBLIC_BASE_URL", "STOREFRONT_URL"):
         if not settings[name].startswith("https://"):
             raise ImproperlyConfigured(f"{name} must start with https:// in production.")
+    if settings["FAILPOINTS_DIR"] is not None:
+        raise ImproperlyConfigured(
+            "FAILPOINTS_DIR must not be set in production: it lets tests kill processes."
+        )
     return settings
