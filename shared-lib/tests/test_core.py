@@ -22,7 +22,7 @@ from shared_lib.contracts.internal.cart import CartSnapshot
 from shared_lib.exceptions import ServiceUnavailable, UpstreamProblem
 from shared_lib.http import ServiceClient
 from shared_lib.ids import uuid7
-from shared_lib.money import CurrencyMismatch, Money
+from shared_lib.money import CurrencyMismatch, Money, divide_half_up, spread
 from shared_lib.observability import context
 from shared_lib.testing.environment import keys_dir
 
@@ -54,6 +54,28 @@ class TestMoney:
     )
     def test_it_is_written_with_the_digits_of_its_currency(self, money, text):
         assert money.format() == text
+
+
+def test_a_half_is_rounded_up_and_less_than_a_half_down():
+    assert [divide_half_up(number, 10) for number in (0, 4, 5, 14, 15, 20)] == [0, 0, 1, 1, 2, 2]
+
+
+@given(
+    amount=st.integers(0, 10**12),
+    weights=st.lists(st.integers(0, 10**9), min_size=1, max_size=30).filter(any),
+)
+def test_what_is_spread_adds_up_and_no_part_is_off_by_a_unit(amount, weights):
+    parts = spread(amount, weights)
+    assert sum(parts) == amount
+    for part, weight in zip(parts, weights, strict=True):
+        assert abs(part * sum(weights) - amount * weight) < sum(weights)
+
+
+def test_nothing_cannot_take_a_share_and_the_earlier_of_two_equals_gets_the_odd_unit():
+    assert spread(0, [0, 0]) == [0, 0]
+    assert spread(3, [1, 1]) == [2, 1]
+    with pytest.raises(ValueError, match="nothing to spread"):
+        spread(1, [0])
 
 
 class TestServiceTokens:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 # ISO 4217 exponents that differ from 2.
@@ -71,3 +73,26 @@ class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.exponent:
             digits = f"{digits[: -self.exponent]}.{digits[-self.exponent :]}"
         return f"{sign}{digits} {self.currency}"
+
+
+def divide_half_up(numerator: int, denominator: int) -> int:
+    """The quotient of two amounts of 0 or more, rounded to the nearest integer, a half upwards."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def spread(amount: int, weights: Sequence[int]) -> list[int]:
+    """`amount` (0 or more) in parts proportional to `weights` (0 or more each), by largest remainder; they sum to `amount`.
+
+    Among equal remainders the earlier part gets the unit. Raises `ValueError` when there is something to spread but nothing
+    to spread it over.
+    """
+    whole = sum(weights)
+    if whole == 0:
+        if amount:
+            raise ValueError("nothing to spread the amount over")
+        return [0] * len(weights)
+    parts = [amount * weight // whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda index: -(amount * weights[index] % whole))
+    for index in by_remainder[: amount - sum(parts)]:
+        parts[index] += 1
+    return parts

@@ -28,7 +28,13 @@ class CartCoupon(msgspec.Struct, frozen=True, kw_only=True):
 
     `percent` takes `basis_points` (1000 is 10 %) of the lines in `variant_ids` (null: all lines), `fixed` takes `amount`, but
     never more than those lines cost; `free_shipping` takes the price of shipping. `minimum` is what those lines must cost
-    before any discount. Coupons apply in the order in which the cart lists them, each to what the ones before have left.
+    before any discount; a coupon that falls short of it takes nothing and the others go on. Coupons apply in the order in
+    which the cart lists them, each to what the ones before have left. A percentage is rounded half up, once for the coupon;
+    what a coupon takes is spread over its lines in proportion to what is left of them, by largest remainder
+    (`shared_lib.money.divide_half_up`, `spread`).
+
+    The cart lists only coupons that may be used by this user at this moment. A use that the user's own unpaid order holds
+    does not count against that, since a new order replaces it: give it back before the new order takes its own.
     """
 
     code: str
