@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from dataclasses import dataclass
@@ -83,7 +84,13 @@ class Folder:
             )
         notes = "\n".join(text for path, text in files.items() if path.endswith("NOTES.txt"))
         texts = [text for path, text in sorted(files.items()) if path.endswith(".yaml")]
-        return Rendered([one for text in texts for one in yaml.load_all(text, _OnceLoader) if one], notes)
+        return Rendered([one for text in texts for one in _documents(text)], notes)
+
+
+@functools.cache
+def _documents(text: str) -> tuple[Manifest, ...]:
+    """Most texts come again with the next values: they are parsed once, so nobody may change what comes from here."""
+    return tuple(one for one in yaml.load_all(text, _OnceLoader) if one)
 
 
 class _OnceLoader(yaml.CSafeLoader):
