@@ -8,7 +8,8 @@ import sys
 import uvicorn
 
 from sandbox.app import Sandbox
-from sandbox.settings import BadSettings, Settings
+from sandbox.exceptions import BadSettings
+from sandbox.settings import Settings
 from sandbox.store import Store
 from shared_lib.server import die_with_parent
 from shared_lib.settings.environment import SettingUnreadable, take_from_file
@@ -18,6 +19,10 @@ def main() -> None:
     die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log a line for each webhook
+    # Cut answers are asked for; the server would take each for a mistake.
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda record: "without completing response" not in record.msg
+    )
     try:
         for secret in ("SANDBOX_API_KEY", "SANDBOX_WEBHOOK_SECRET"):
             take_from_file(secret)

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from sandbox import pages
+from sandbox.faults import FaultBook, Faults
 from sandbox.http import (
     BodyTooLarge,
     Disconnected,
@@ -77,14 +78,16 @@ class Sandbox:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
         self._store = store
+        self._faults = FaultBook(store, settings.faults)
         self._intents = Intents(
             store,
+            self._faults,
             public_url=settings.public_url,
             settle_seconds=settings.settle_seconds,
             webhook_seconds=settings.webhook_seconds,
         )
         self._courier = Courier(
-            store, self._intents, url=settings.webhook_url, secret=settings.webhook_secret
+            store, self._intents, self._faults, url=settings.webhook_url, secret=settings.webhook_secret
         )
         routes = self._routes = Routes()
         routes.add("GET", "/", self._overview)
@@ -97,6 +100,9 @@ class Sandbox:
         routes.add("POST", "/v1/payment_intents/{id}/cancel", self._api(self._cancel))
         routes.add("POST", "/v1/refunds", self._api(self._refund))
         routes.add("GET", "/v1/refunds/{id}", self._api(self._get_refund))
+        routes.add("GET", "/control/faults", self._api(self._show_faults))
+        routes.add("POST", "/control/faults", self._api(self._set_faults))
+        routes.add("DELETE", "/control/faults", self._api(self._heal))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -109,7 +115,7 @@ class Sandbox:
         except BodyTooLarge:
             response = _error(413, "invalid_request_error", "body_too_large", "The body is too large.")
         else:
-            response = self._respond(request)
+            response = await self._respond_with_faults(request)
         await send_response(response, send, head_only=scope["method"] == "HEAD")
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -121,6 +127,18 @@ class Sandbox:
         await asyncio.gather(courier, return_exceptions=True)
         self._store.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _respond_with_faults(self, request: Request) -> Response:
+        if not request.path.startswith("/v1/"):
+            return self._respond(request)
+        with self._store.transaction():
+            plan = self._faults.plan_answer()
+        if plan.breaks("before"):
+            response = _broken(plan.kind)
+        else:
+            response = self._respond(request)
+        await asyncio.sleep(plan.delay)
+        return _broken(plan.kind) if plan.breaks("after") else response
 
     def _respond(self, request: Request) -> Response:
         found = self._routes.find(request.method, request.path)
@@ -145,6 +163,9 @@ class Sandbox:
 
     def _api(self, handler: Callable[..., Response]) -> Callable[..., Response]:
         def guarded(request: Request, *arguments: str) -> Response:
+            # A gateway shows the pages to browsers; the rest is for those who reach the sandbox itself.
+            if "x-forwarded-for" in request.headers:
+                raise ApiError(404, "invalid_request_error", "not_found", "There is no such page.")
             given = request.headers.get("authorization", "").encode("latin-1")
             if not hmac.compare_digest(given, f"Bearer {self._settings.api_key}".encode()):
                 raise ApiError(
@@ -234,6 +255,23 @@ class Sandbox:
     def _get_refund(self, _request: Request, refund_id: str) -> Response:
         return Response.json(200, self._intents.get_refund(refund_id))
 
+    # The faults
+
+    def _show_faults(self, _request: Request) -> Response:
+        return Response.json(200, self._faults.report())
+
+    def _set_faults(self, request: Request) -> Response:
+        faults = _decode(request, Faults)
+        with self._store.transaction():
+            self._faults.set(faults)
+        return Response.json(200, self._faults.report())
+
+    def _heal(self, _request: Request) -> Response:
+        with self._store.transaction():
+            self._faults.heal()
+        self._courier.wake()
+        return Response.json(200, self._faults.report())
+
     # The pages
 
     def _overview(self, _request: Request) -> Response:
@@ -299,6 +337,12 @@ def _decode(request: Request, kind: type[Body]) -> Body:
 
 def _error(status: int, kind: str, code: str, message: str) -> Response:
     return Response.json(status, ApiError(status, kind, code, message).document)
+
+
+def _broken(kind: str) -> Response:
+    response = _error(500, "api_error", "internal_error", "A fault that was asked for.")
+    response.cut = kind == "cut"
+    return response
 
 
 def _page(status: int, html: bytes) -> Response:

@@ -24,12 +24,15 @@ class Request:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
+    """`cut`: the connection is closed in the middle of it."""
+
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
 
     @classmethod
     def json(cls, status: int, document: Any, **headers: str) -> Response:
@@ -98,4 +101,7 @@ async def send_response(response: Response, send: Send, *, head_only: bool = Fal
     }
     encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+    if response.cut:  # the server closes the connection of an application that ends before its answer does
+        await send({"type": "http.response.body", "body": response.body[:1], "more_body": True})
+        return
     await send({"type": "http.response.body", "body": b"" if head_only else response.body})

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from sandbox.faults import FaultBook
 from sandbox.store import Store, new_id
 
 PAYS = "pm_card_visa"
@@ -42,9 +43,16 @@ class Intents:
     """The seconds are those of `Settings`. A method that changes something needs an open transaction."""
 
     def __init__(
-        self, store: Store, *, public_url: str, settle_seconds: float, webhook_seconds: float
+        self,
+        store: Store,
+        faults: FaultBook,
+        *,
+        public_url: str,
+        settle_seconds: float,
+        webhook_seconds: float,
     ) -> None:
         self._store = store
+        self._faults = faults
         self._public_url = public_url
         self._settle_seconds = settle_seconds
         self._webhook_seconds = webhook_seconds
@@ -266,13 +274,17 @@ class Intents:
         intent = self.get(intent_id)
         if not moved:
             raise _wrong_state(intent)
-        self._store.add_event(event, intent, due=time.time() + self._webhook_seconds)
+        self._announce(event, intent, subject=intent_id)
         return intent
 
     def _announce_refund(self, refund_id: str) -> dict[str, Any]:
         refund = self.get_refund(refund_id)
-        self._store.add_event(f"refund.{refund['status']}", refund, due=time.time() + self._webhook_seconds)
+        self._announce(f"refund.{refund['status']}", refund, subject=refund["payment_intent"])
         return refund
+
+    def _announce(self, kind: str, snapshot: dict[str, Any], *, subject: str) -> None:
+        due = time.time() + self._webhook_seconds
+        self._faults.add_event(kind, snapshot, subject=subject, due=due)
 
 
 def _wrong_state(intent: dict[str, Any]) -> ApiError:

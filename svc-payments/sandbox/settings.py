@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 
-class BadSettings(Exception):
-    """The sandbox cannot or must not start; the message is one sentence for the person who started it."""
+from sandbox.exceptions import BadSettings
+from sandbox.faults import Faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class Settings:
     port: int
     settle_seconds: float
     webhook_seconds: float
+    faults: Faults
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -44,6 +46,7 @@ class Settings:
             port=int(_number(environ, "PORT", None)),
             settle_seconds=_number(environ, "SANDBOX_SETTLE_SECONDS", 5.0),
             webhook_seconds=_number(environ, "SANDBOX_WEBHOOK_SECONDS", 0.2),
+            faults=_faults(environ),
         )
 
 
@@ -73,3 +76,13 @@ def _number(environ: Mapping[str, str], name: str, default: float | None) -> flo
     if value < 0:
         raise BadSettings(f'Environment variable "{name}" must not be negative.')
     return value
+
+
+def _faults(environ: Mapping[str, str]) -> Faults:
+    text = environ.get("SANDBOX_FAULTS", "").strip()
+    try:
+        return msgspec.json.decode(text, type=Faults) if text else Faults()
+    except msgspec.MsgspecError as error:
+        raise BadSettings(
+            f'Environment variable "SANDBOX_FAULTS" is not a description of faults: {error}.'
+        ) from None

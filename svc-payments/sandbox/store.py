@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from sandbox.settings import BadSettings
+from sandbox.exceptions import BadSettings
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS intents (
@@ -73,6 +73,19 @@ CREATE TABLE IF NOT EXISTS events (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS events_due ON events (due) WHERE due IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_by_time ON events (created);
+
+CREATE TABLE IF NOT EXISTS event_plans (
+    event TEXT PRIMARY KEY,
+    subject TEXT NOT NULL,
+    created REAL NOT NULL,
+    held INTEGER NOT NULL,
+    double REAL,
+    spoil TEXT NOT NULL,
+    taken REAL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS event_plans_of_subject ON event_plans (subject, created);
+CREATE TABLE IF NOT EXISTS fault_settings (id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS fault_counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 
 
@@ -135,8 +148,8 @@ class Store:
         sql = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - own names
         self._connection.execute(sql, tuple(values.values()))
 
-    def add_event(self, kind: str, snapshot: dict[str, Any], *, due: float) -> None:
-        """Queues one webhook; it exists exactly if the change it tells of does."""
+    def add_event(self, kind: str, snapshot: dict[str, Any], *, due: float | None, result: str = "") -> str:
+        """Queues one webhook; it exists exactly if the change it tells of does. Without `due` nobody delivers it."""
         event_id = new_id("evt")
         now = time.time()
         body = orjson.dumps(
@@ -148,9 +161,11 @@ class Store:
                 "data": {"object": snapshot},
             }
         )
-        self.insert("events", id=event_id, type=kind, body=body, created=now, due=due)
+        self.insert("events", id=event_id, type=kind, body=body, created=now, due=due, last_result=result)
+        return event_id
 
     def forget_before(self, moment: float) -> None:
         """Drops kept answers and delivered events that are older than `moment`."""
         self.change("DELETE FROM answers WHERE created < ?", moment)
         self.change("DELETE FROM events WHERE created < ? AND due IS NULL", moment)
+        self.change("DELETE FROM event_plans WHERE created < ?", moment)

@@ -19,6 +19,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+from sandbox.faults import FaultBook, Plan
 from sandbox.intents import Intents
 from sandbox.store import Store
 
@@ -31,6 +32,7 @@ LONGEST_PAUSE_SECONDS = 300.0
 GIVE_UP_SECONDS = 3 * 24 * 3600.0
 KEEP_SECONDS = 3 * 24 * 3600.0
 _HOUSEKEEPING_SECONDS = 3600.0
+_SPOILT = {"bad_signature": "bad_signatures", "stale": "stale"}
 
 
 def signature(secret: str, moment: int, body: bytes) -> str:
@@ -85,9 +87,10 @@ class Sender:
 class Courier:
     """One task that watches the clock: settles what is due, sends what is due, forgets what is old."""
 
-    def __init__(self, store: Store, intents: Intents, *, url: str, secret: str) -> None:
+    def __init__(self, store: Store, intents: Intents, faults: FaultBook, *, url: str, secret: str) -> None:
         self._store = store
         self._intents = intents
+        self._faults = faults
         self._secret = secret
         self._sender = Sender(url)
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="webhook")
@@ -149,27 +152,60 @@ class Courier:
 
     async def _deliver(self, event: sqlite3.Row) -> None:
         try:
-            moment = int(time.time())
-            headers = {
-                "content-type": "application/json",
-                "sandbox-signature": signature(self._secret, moment, event["body"]),
-            }
-            loop = asyncio.get_running_loop()
-            delivered, result = await loop.run_in_executor(
-                self._threads, self._sender.post, event["body"], headers
-            )
-            attempts = event["attempts"] + 1
-            due = None if delivered else time.time() + pause_seconds(attempts)
-            if due is not None and due - event["created"] > GIVE_UP_SECONDS:
-                due, result = None, f"{result}, given up"
-                logger.error("webhook %s was never taken: %s", event["id"], result)
-            self._store.change(
-                "UPDATE events SET attempts = ?, due = ?, last_result = ? WHERE id = ?",
-                attempts,
-                due,
-                result,
-                event["id"],
-            )
+            plan = self._faults.plan_of(event["id"])
+            if plan is not None and plan.spoil and event["attempts"] == 0:
+                taken, result = await self._post(event["body"], plan.spoil)
+                with self._store.transaction():
+                    counter = _SPOILT[plan.spoil]
+                    self._faults.count(counter, *((f"{counter}_taken",) if taken else ()))
+                    self._note(event, delivered=False, result=f"{result} ({plan.spoil})")
+                return
+            copies = await self._copies(event["body"], plan)
+            delivered = all(taken for taken, _ in copies)
+            with self._store.transaction():
+                if plan is not None and delivered:
+                    self._faults.note_taken(event["id"], plan)
+                if len(copies) > 1 and delivered:
+                    self._faults.count("doubled")
+                self._faults.count(*("taken" for taken, _ in copies if taken))
+                self._note(event, delivered=delivered, result=copies[-1][1])
         finally:
             del self._under_way[event["id"]]
             self.wake()
+
+    async def _copies(self, body: bytes, plan: Plan | None) -> list[tuple[bool, str]]:
+        if plan is None or plan.double is None:
+            return [await self._post(body)]
+        if not plan.double:
+            return list(await asyncio.gather(self._post(body), self._post(body)))
+        first = await self._post(body)
+        if not first[0]:
+            return [first]
+        await asyncio.sleep(plan.double)
+        return [first, await self._post(body)]
+
+    async def _post(self, body: bytes, spoil: str = "") -> tuple[bool, str]:
+        moment = int(time.time()) - (3600 if spoil == "stale" else 0)
+        secret = f"not {self._secret}" if spoil == "bad_signature" else self._secret
+        headers = {
+            "content-type": "application/json",
+            "sandbox-signature": signature(secret, moment, body),
+        }
+        self._faults.count("deliveries")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._sender.post, body, headers)
+
+    def _note(self, event: sqlite3.Row, *, delivered: bool, result: str) -> None:
+        """How a delivery went, and when the next one is due. Needs an open transaction."""
+        attempts = event["attempts"] + 1
+        due = None if delivered else time.time() + pause_seconds(attempts)
+        if due is not None and due - event["created"] > GIVE_UP_SECONDS:
+            due, result = None, f"{result}, given up"
+            logger.error("webhook %s was never taken: %s", event["id"], result)
+        self._store.change(
+            "UPDATE events SET attempts = ?, due = ?, last_result = ? WHERE id = ?",
+            attempts,
+            due,
+            result,
+            event["id"],
+        )

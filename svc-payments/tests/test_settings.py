@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from sandbox.settings import BadSettings, Settings
+from sandbox.exceptions import BadSettings
+from sandbox.settings import Settings
 from tests.sandbox_process import SERVICE_FOLDER
 
 PRODUCTION = {
@@ -91,6 +92,8 @@ GOOD = {
         ({"SANDBOX_WEBHOOK_URL": "nowhere"}, '"SANDBOX_WEBHOOK_URL" is not an absolute http or https URL'),
         ({"PORT": "x"}, '"PORT" is not a number'),
         ({"PORT": ""}, '"PORT" is not a number'),
+        ({"SANDBOX_FAULTS": "{"}, '"SANDBOX_FAULTS" is not a description of faults'),
+        ({"SANDBOX_FAULTS": '{"double": 2}'}, '"SANDBOX_FAULTS" is not a description of faults'),
         ({"SANDBOX_SETTLE_SECONDS": "-1"}, '"SANDBOX_SETTLE_SECONDS" must not be negative'),
     ],
 )

@@ -171,6 +171,16 @@ class TestPaths:
         assert answer.status_code in {400, 404}
         assert answer.headers["Content-Type"] == "application/problem+json"
 
+    @pytest.mark.parametrize(
+        "path", ["control/faults", "v1/refunds/re_1", "/control/faults", "3ds/../control/faults"]
+    )
+    def test_of_the_sandbox_provider_only_the_pages_are_reachable_even_with_its_key(
+        self, shop, stack_env, path
+    ):
+        headers = {"Authorization": f"Bearer {stack_env['SANDBOX_API_KEY']}"}
+        assert shop.http.get(f"/dev/payments/{path}", headers=headers).status_code in {400, 404}
+        assert shop.http.get("/dev/payments/", headers=headers).status_code == 200
+
     def test_internal_endpoints_refuse_an_administrators_token(self, admin, stack_env):
         for service, path in {"svc-cart": f"carts/{uuid4()}", "svc-catalog": "variants?ids="}.items():
             url = f"http://127.0.0.1:{port_of(stack_env, service)}/internal/v1/{path}"
