@@ -47,6 +47,8 @@ def checks(layout: Layout) -> Iterator[Check]:
     paths = ":".join(str(root / name) for name in (*found, "shared-lib/src"))
     imports = ["-c", LINT_IMPORTS, "--config", config, "--cache-dir", f"{cache}/imports"]
     yield Check("imports", root, imports, {**base, "PYTHONPATH": paths})
+    # Against the last tagged release: what would a service that still runs no longer understand?
+    yield Check("contracts", root, ["-m", "shared_lib.contracts", "check"], base)
 
     def types(name: str, targets: str, settings: str, extra: dict[str, str]) -> Check:
         command = [

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
+import orjson
 
 from shared_lib.contracts.events import CONTRACTS, Event
-from shared_lib.events.envelope import CloudEvent, encode, wrap
+from shared_lib.events.envelope import CloudEvent, decode, encode, wrap
 from shared_lib.events.handlers import TooEarly, load_handlers
+from shared_lib.ids import uuid7
 from shared_lib.inbox.models import InboxEvent, Status
 from shared_lib.inbox.processing import Processor
 from shared_lib.inbox.store import Incoming
@@ -42,4 +45,17 @@ def _envelope(event: Event | tuple[str, dict[str, object]], subject: str) -> Clo
     if isinstance(event, Event):
         return wrap(event, subject=subject)
     event_type, data = event
-    return wrap(msgspec.convert(data, CONTRACTS[event_type], strict=False), subject=subject)
+    # As it comes over the wire: no type of ours has touched it before the inbox reads it.
+    return decode(
+        orjson.dumps(
+            {
+                "specversion": "1.0",
+                "id": str(uuid7()),
+                "source": f"/{CONTRACTS[event_type].producer}",
+                "type": event_type,
+                "subject": subject,
+                "time": datetime.now(UTC).isoformat(),
+                "data": data,
+            }
+        )
+    )

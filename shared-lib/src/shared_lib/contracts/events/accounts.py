@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 from shared_lib.contracts.events.base import AggregateEvent, Event, UserEvent
+from shared_lib.contracts.moment import Moment
 
 PRODUCER = "svc-accounts"
 
@@ -63,6 +63,6 @@ class SessionRevoked(Event, frozen=True, kw_only=True, omit_defaults=True):
     event_type: ClassVar[str] = "session.revoked.v1"
     producer: ClassVar[str] = PRODUCER
     user_id: UUID
-    expires_at: datetime
+    expires_at: Moment
     session_id: UUID | None = None
-    issued_before: datetime | None = None
+    issued_before: Moment | None = None

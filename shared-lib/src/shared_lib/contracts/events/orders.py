@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 
 from shared_lib.contracts.events.base import AggregateEvent
+from shared_lib.contracts.moment import Moment
 from shared_lib.money import Money
 
 PRODUCER = "svc-orders"
@@ -39,7 +39,7 @@ class OrderState(AggregateEvent, frozen=True, kw_only=True, omit_defaults=True):
 class OrderPlaced(OrderState, frozen=True, kw_only=True, omit_defaults=True):
     event_type: ClassVar[str] = "order.placed.v1"
     producer: ClassVar[str] = PRODUCER
-    expires_at: datetime
+    expires_at: Moment
 
 
 class OrderConfirmed(OrderState, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,13 +7,13 @@ POST /internal/v1/one-time-links  OneTimeLinkRequest      -> 201 OneTimeLink (sv
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 
 from shared_lib.contracts.address import Address
+from shared_lib.contracts.moment import Moment
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,4 +37,4 @@ class OneTimeLinkRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 class OneTimeLink(msgspec.Struct, frozen=True, kw_only=True):
     url: str
-    expires_at: datetime
+    expires_at: Moment

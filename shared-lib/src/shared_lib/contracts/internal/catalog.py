@@ -11,11 +11,11 @@ DELETE /internal/v1/reservations/{order_id}          -> 204, also when there is 
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from shared_lib.contracts.moment import Moment
 from shared_lib.money import Money
 
 
@@ -90,7 +90,7 @@ class ReservedLine(msgspec.Struct, frozen=True, kw_only=True):
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     order_id: UUID
     lines: list[ReservedLine]
-    expires_at: datetime
+    expires_at: Moment
 
 
 class Shortage(msgspec.Struct, frozen=True, kw_only=True):
