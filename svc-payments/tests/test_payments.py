@@ -13,6 +13,7 @@ from payments.exceptions import CardDeclined, OrderHasPayment, PaymentIdReused, 
 from payments.models import AttemptState, LedgerEntry, Payment, PaymentAttempt, PaymentStatus
 from payments.providers import OutcomeUnknown, ProviderUnavailable
 from shared_lib.contracts.events import (
+    PaymentActionRequired,
     PaymentAttemptFailed,
     PaymentCanceled,
     PaymentProcessing,
@@ -118,6 +119,10 @@ def test_three_d_secure_asks_for_an_action_first(sandbox: SandboxProcess, publis
     assert payment.status == PaymentStatus.REQUIRES_ACTION
     assert payment.action_url.startswith("http://shop.test/dev/payments/3ds/")
     assert not published(PaymentSucceeded)
+    [event] = published(PaymentActionRequired)
+    assert (event.payment_id, event.order_id, event.version) == (payment.id, payment.order_id, 2)
+    services.reconcile_attempt(attempt=PaymentAttempt.objects.get())
+    assert len(published(PaymentActionRequired)) == 1, "what is known already is not told again"
 
     answer = sandbox.answer_challenge(payment.action_url, "authorise")
     assert answer.status_code == 303

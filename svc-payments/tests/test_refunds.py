@@ -13,7 +13,7 @@ from payments import services, tasks
 from payments.exceptions import PaymentNotRefundable, RefundExceedsPayment, RefundIdReused
 from payments.models import LedgerEntry, LedgerTransaction, Payment, Refund, RefundStatus, WebhookEvent
 from payments.providers import OutcomeUnknown, ProviderUnavailable
-from shared_lib.contracts.events import PaymentRefunded
+from shared_lib.contracts.events import PaymentRefunded, PaymentRefundFailed
 from shared_lib.exceptions import InvalidValue, NotFound
 from shared_lib.ids import uuid7
 from shared_lib.money import Money
@@ -194,9 +194,12 @@ def test_a_refund_that_fails_frees_its_amount(sandbox: SandboxProcess, published
     assert refund.failure_code == "expired_or_canceled_card"
     assert not published(PaymentRefunded)
     assert not LedgerTransaction.objects.filter(refund=refund).exists()
+    [event] = published(PaymentRefundFailed)
+    assert (event.refund_id, event.refund_amount) == (refund.id, usd(1999))
+    assert (event.failure_code, event.version) == ("expired_or_canceled_card", payment.version)
 
 
-def test_a_refund_that_the_provider_refuses_has_failed(sandbox: SandboxProcess) -> None:
+def test_a_refund_that_the_provider_refuses_has_failed(sandbox: SandboxProcess, published: Published) -> None:
     payment = paid_payment(amount=1000)
     # Somebody gave most of the money back by hand, at the provider.
     by_hand = {"payment_intent": payment.provider_reference, "amount": 900}
@@ -205,3 +208,4 @@ def test_a_refund_that_the_provider_refuses_has_failed(sandbox: SandboxProcess) 
     tasks.send_refund(str(refund.id))
     refund.refresh_from_db()
     assert (refund.status, refund.failure_code) == (RefundStatus.FAILED, "charge_exceeds_amount")
+    assert [event.failure_code for event in published(PaymentRefundFailed)] == ["charge_exceeds_amount"]

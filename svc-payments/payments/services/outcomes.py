@@ -23,12 +23,14 @@ from payments.exceptions import ProviderMismatch
 from payments.models import OPEN_ATTEMPTS, AttemptState, Payment, PaymentAttempt, PaymentStatus
 from payments.providers import Intent
 from shared_lib.contracts.events import (
+    PaymentActionRequired,
     PaymentAttemptFailed,
     PaymentCanceled,
     PaymentProcessing,
     PaymentSucceeded,
 )
 from shared_lib.events import publish
+from shared_lib.failpoints import around
 
 logger = structlog.get_logger(__name__)
 
@@ -55,7 +57,7 @@ def record_outcome(*, payment_id: UUID, intent: Intent, attempt_id: UUID | None 
     `attempt_id` names the attempt that a picture of a moment was taken for; without it only `processing` counts.
     Raises `ProviderMismatch` when the provider's amount is not ours.
     """
-    with transaction.atomic():
+    with around("payments.outcome"), transaction.atomic():
         payment = lock_payment(payment_id)
         check_amount(payment, intent)
         if intent.status == payment.status and intent.status in FINAL:
@@ -143,6 +145,7 @@ def _require_action(payment: Payment, attempt: PaymentAttempt, url: str) -> None
     if payment.action_url != url:
         payment.move_to(PaymentStatus.REQUIRES_ACTION, action_url=url)
         _save(payment)
+        publish(PaymentActionRequired(**state_of(payment)), subject=payment.id)
 
 
 def _fail_attempt(payment: Payment, attempt: PaymentAttempt, failure_code: str) -> None:
@@ -160,19 +163,21 @@ def supersede_action(payment: Payment) -> None:
 
 
 def _close_open_attempt(payment: Payment, state: AttemptState) -> None:
-    """`close_attempt` for whichever is open, if one is."""
+    """`close_attempt` for whichever is open, if one is. Needs the payment's lock."""
     PaymentAttempt.objects.filter(payment=payment, state__in=OPEN_ATTEMPTS).update(
         state=state, due_at=None, updated_at=timezone.now()
     )
 
 
 def keep_open(attempt: PaymentAttempt, state: AttemptState) -> None:
+    """Needs the payment's lock. The attempt waits for something, and somebody will ask for it."""
     attempt.state = state
     attempt.due_at = timezone.now() + FIRST_QUESTION[state]
     attempt.save(update_fields=["state", "due_at", "updated_at"])
 
 
 def _save(payment: Payment) -> None:
+    """Needs the payment's lock."""
     payment.save(update_fields=["status", "action_url", "version", "updated_at"])
 
 

@@ -28,6 +28,7 @@ from payments.models import AttemptState, Payment, PaymentAttempt, PaymentStatus
 from payments.providers import Intent, Provider
 from payments.services import outcomes
 from shared_lib.exceptions import InvalidValue, NotFound, ServiceUnavailable
+from shared_lib.failpoints import around
 from shared_lib.money import Money
 
 logger = structlog.get_logger(__name__)
@@ -54,7 +55,7 @@ def create_payment(
         provider=_check_request(amount, provider),
     )
     try:
-        with transaction.atomic():
+        with around("payments.create"), transaction.atomic():
             _lock_id(payment_id)
             if PaymentTombstone.objects.filter(pk=payment_id).exists():
                 payment.status = PaymentStatus.CANCELED
@@ -87,12 +88,13 @@ def confirm_payment(
     provider = _provider_of(payment)
     try:
         _ensure_intent(provider, payment, attempt)
-        intent = provider.confirm_intent(
-            payment.provider_reference,
-            attempt_id=attempt.id,
-            payment_method=payment_method,
-            return_url=return_url,
-        )
+        with around("payments.confirm.provider"):
+            intent = provider.confirm_intent(
+                payment.provider_reference,
+                attempt_id=attempt.id,
+                payment_method=payment_method,
+                return_url=return_url,
+            )
     except providers.ProviderUnavailable as error:
         _release(attempt, "provider_unavailable")
         logger.warning("payment_provider_unavailable", provider=payment.provider, error=str(error))
@@ -124,7 +126,8 @@ def cancel_payment(*, payment_id: UUID) -> Payment:
     if not payment.is_open:
         return payment
     try:
-        intent = _provider_of(payment).cancel_intent(payment.provider_reference)
+        with around("payments.cancel.provider"):
+            intent = _provider_of(payment).cancel_intent(payment.provider_reference)
     except providers.ProviderError as error:
         logger.warning("payment_not_canceled", payment_id=str(payment.id), error=str(error))
         raise ServiceUnavailable("The payment provider does not answer.") from None
@@ -151,7 +154,7 @@ def _lock_id(payment_id: UUID) -> None:
 
 def _cancel_here(payment_id: UUID) -> Payment | None:
     """Cancels what needs no provider; an open payment that is returned has to be canceled there."""
-    with transaction.atomic():
+    with around("payments.cancel.here"), transaction.atomic():
         payments = Payment.objects.select_for_update().filter(pk=payment_id)
         payment = payments.first()
         if payment is None:
@@ -170,7 +173,7 @@ def _claim(
     user_id: UUID, payment_id: UUID, payment_method: str, precondition: Callable[[Payment], None]
 ) -> tuple[Payment, PaymentAttempt]:
     try:
-        with transaction.atomic():
+        with around("payments.confirm.claim"), transaction.atomic():
             payment = Payment.objects.select_for_update().filter(pk=payment_id, user_id=user_id).first()
             if payment is None:
                 raise NotFound
@@ -212,15 +215,16 @@ def _ensure_intent(provider: Provider, payment: Payment, attempt: PaymentAttempt
     if payment.provider_reference:
         return
     try:
-        intent: Intent = provider.create_intent(
-            payment_id=payment.id, order_id=payment.order_id, amount=payment.amount
-        )
+        with around("payments.confirm.create_intent"):
+            intent: Intent = provider.create_intent(
+                payment_id=payment.id, order_id=payment.order_id, amount=payment.amount
+            )
     except providers.OutcomeUnknown as error:
         raise providers.ProviderUnavailable(str(error)) from None
     outcomes.check_amount(payment, intent)
-    stored = Payment.objects.filter(pk=payment.id, status__in=_CONFIRMABLE, provider_reference="").update(
-        provider_reference=intent.reference, updated_at=timezone.now()
-    )
+    unnamed = Payment.objects.filter(pk=payment.id, status__in=_CONFIRMABLE, provider_reference="")
+    with around("payments.confirm.reference"):
+        stored = unnamed.update(provider_reference=intent.reference, updated_at=timezone.now())
     if not stored:
         _release(attempt, "canceled")
         raise PaymentNotConfirmable("The payment was canceled.")
@@ -229,7 +233,7 @@ def _ensure_intent(provider: Provider, payment: Payment, attempt: PaymentAttempt
 
 def _release(attempt: PaymentAttempt, failure_code: str) -> None:
     """The provider did nothing for this attempt. An action that it still waits for from an earlier one is kept open."""
-    with transaction.atomic():
+    with around("payments.confirm.release"), transaction.atomic():
         payment = outcomes.lock_payment(attempt.payment_id)
         current = outcomes.open_attempt(payment)
         if current is None or current.id != attempt.id or current.state != AttemptState.RUNNING:
@@ -241,7 +245,7 @@ def _release(attempt: PaymentAttempt, failure_code: str) -> None:
 
 
 def _await_outcome(payment_id: UUID, attempt_id: UUID) -> Payment:
-    with transaction.atomic():
+    with around("payments.confirm.wait"), transaction.atomic():
         payment = outcomes.lock_payment(payment_id)
         current = outcomes.open_attempt(payment)
         if current and current.id == attempt_id:

@@ -17,9 +17,10 @@ from payments.exceptions import PaymentNotRefundable, ProviderMismatch, RefundEx
 from payments.models import Payment, PaymentStatus, Refund, RefundStatus
 from payments.providers import ProviderRefund
 from payments.services import outcomes
-from shared_lib.contracts.events import PaymentRefunded
+from shared_lib.contracts.events import PaymentRefunded, PaymentRefundFailed
 from shared_lib.events import publish
 from shared_lib.exceptions import InvalidValue, NotFound
+from shared_lib.failpoints import around
 from shared_lib.jobs import enqueue
 from shared_lib.money import Money
 
@@ -36,7 +37,7 @@ def request_refund(*, payment_id: UUID, refund_id: UUID, amount: Money, reason: 
     """
     if amount.amount < 1:
         raise InvalidValue("amount.amount", "Must be at least 1.", "min_value")
-    with transaction.atomic():
+    with around("refunds.request"), transaction.atomic():
         payment = Payment.objects.select_for_update().filter(pk=payment_id).first()
         if payment is None:
             raise NotFound
@@ -74,12 +75,16 @@ def send_refund(*, refund: Refund) -> None:
     payment = refund.payment
     provider = providers.get_provider(payment.provider)
     try:
-        if refund.provider_reference:
-            result = provider.get_refund(refund.provider_reference)
-        else:
-            result = provider.refund(
-                payment.provider_reference, refund_id=refund.id, amount=refund.amount, reason=refund.reason
-            )
+        with around("refunds.provider"):
+            if refund.provider_reference:
+                result = provider.get_refund(refund.provider_reference)
+            else:
+                result = provider.refund(
+                    payment.provider_reference,
+                    refund_id=refund.id,
+                    amount=refund.amount,
+                    reason=refund.reason,
+                )
     except providers.ProviderRefused as error:
         logger.error("refund_refused_by_provider", refund_id=str(refund.id), code=error.code)
         result = ProviderRefund(
@@ -97,7 +102,7 @@ def record_refund(*, refund_id: UUID, payment_id: UUID, result: ProviderRefund) 
 
     Raises `ProviderMismatch` when the provider's amount is not ours.
     """
-    with transaction.atomic():
+    with around("refunds.outcome"), transaction.atomic():
         payment = outcomes.lock_payment(payment_id)
         refund = Refund.objects.select_for_update().get(pk=refund_id)
         if result.amount != refund.amount:
@@ -119,6 +124,7 @@ def record_refund(*, refund_id: UUID, payment_id: UUID, result: ProviderRefund) 
 
 
 def _succeed(payment: Payment, refund: Refund) -> None:
+    """Needs the payment's lock. The caller saves the refund."""
     refund.status = RefundStatus.SUCCEEDED
     refund.settle()
     payment.refunding_amount -= refund.refund_amount
@@ -138,9 +144,20 @@ def _succeed(payment: Payment, refund: Refund) -> None:
 
 
 def _fail(payment: Payment, refund: Refund, failure_code: str) -> None:
+    """Needs the payment's lock. The caller saves the refund."""
     refund.status = RefundStatus.FAILED
     refund.failure_code = failure_code[:64]
     refund.settle()
     payment.refunding_amount -= refund.refund_amount
-    payment.save(update_fields=["refunding_amount", "updated_at"])
+    payment.bump()
+    payment.save(update_fields=["refunding_amount", "version", "updated_at"])
+    publish(
+        PaymentRefundFailed(
+            **outcomes.state_of(payment),
+            refund_id=refund.id,
+            refund_amount=refund.amount,
+            failure_code=refund.failure_code,
+        ),
+        subject=payment.id,
+    )
     logger.error("refund_failed", refund_id=str(refund.id), payment_id=str(payment.id), code=failure_code)

@@ -22,6 +22,7 @@ from payments.models import AttemptState, Payment, Refund, WebhookEvent
 from payments.providers import Intent, Provider, ProviderRefund, Webhook
 from payments.services import outcomes, refunds
 from shared_lib.exceptions import NotFound
+from shared_lib.failpoints import around
 from shared_lib.jobs import enqueue
 
 logger = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ def receive_webhook(*, provider_name: str, headers: Mapping[str, str], body: byt
     except providers.BadWebhook as error:
         raise WebhookRefused(str(error)) from None
     try:
-        with transaction.atomic():
+        with around("webhooks.store"), transaction.atomic():
             _store(provider, webhook)
     except IntegrityError as error:
         if "webhook_event_once" not in str(error):
@@ -62,19 +63,25 @@ def process_webhook_event(*, event: WebhookEvent) -> None:
             case None:
                 outcome = "not for us"
     except Exception as error:
-        WebhookEvent.objects.filter(pk=event.pk).update(outcome=f"{type(error).__name__}: {error}"[:200])
+        with around("webhooks.note"):
+            WebhookEvent.objects.filter(pk=event.pk).update(outcome=f"{type(error).__name__}: {error}"[:200])
         raise
-    WebhookEvent.objects.filter(pk=event.pk).update(outcome=outcome, settled_at=timezone.now(), due_at=None)
+    with around("webhooks.settle"):
+        WebhookEvent.objects.filter(pk=event.pk).update(
+            outcome=outcome, settled_at=timezone.now(), due_at=None
+        )
 
 
 def delete_settled_webhook_events() -> int:
     """Forgets events that were settled PAYMENT_WEBHOOK_RETENTION_DAYS ago; their time stamps are refused long since."""
     limit = timezone.now() - timedelta(days=settings.PAYMENT_WEBHOOK_RETENTION_DAYS)
-    deleted, _ = WebhookEvent.objects.filter(settled_at__lt=limit).delete()
+    with around("webhooks.forget"):
+        deleted, _ = WebhookEvent.objects.filter(settled_at__lt=limit).delete()
     return deleted
 
 
 def _store(provider: Provider, webhook: Webhook) -> None:
+    """Needs an open transaction."""
     event = WebhookEvent(
         provider=provider.name, event_id=webhook.event_id, type=webhook.type, payload=webhook.payload
     )
@@ -112,7 +119,8 @@ def _apply_intent(provider: Provider, intent: Intent) -> str:
     attempt = outcomes.open_attempt(payment)
     if attempt is None or attempt.state == AttemptState.RUNNING:
         return _KNOWN  # a running attempt gets its answer from the call itself, or from reconciliation
-    now = provider.get_intent(payment.provider_reference)
+    with around("webhooks.provider"):
+        now = provider.get_intent(payment.provider_reference)
     outcomes.record_outcome(payment_id=payment.id, intent=now, attempt_id=attempt.id)
     return "asked"
 
