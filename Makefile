@@ -1,7 +1,7 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart shell seed demo venv test lint lock apidocs
+.PHONY: help up down clean ps logs restart shell seed demo audit venv test lint lock apidocs
 export SERVICE RUNTIME
 
 ## Run the shop
@@ -27,6 +27,8 @@ logs:  ## Follow the logs of one service or program (SERVICE=svc-orders), or all
 	@deploy/shop logs
 shell:  ## Django's shell of one service (SERVICE=svc-orders)
 	@deploy/shop shell
+audit:  ## Compare all databases; exit code 1 and a table where they contradict each other (ARGS="--json FILE")
+	@deploy/shop audit $(ARGS)
 
 ## Change it
 

@@ -208,6 +208,10 @@ def main(arguments: list[str]) -> int:
     # A closed terminal or a stop from outside ends a command as Ctrl-C does: what it started is put away first.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    if arguments[:1] == ["audit"]:
+        from shop.audit import run_audit
+
+        return run_audit(arguments[1:])
     parser = argparse.ArgumentParser(prog="deploy/shop")
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("service", nargs="?", default=os.environ.get("SERVICE") or None)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Where data goes when root starts the stack from a folder that PostgreSQL's own user cannot enter.
 SHARED_HOME = Path("/var/lib/shop-native")
+#: Reads every database and writes none: the role of `make audit`.
+AUDITOR = "auditor"
+AUDITOR_PASSWORD = "AUDITOR_DATABASE_PASSWORD"
 #: 6 services x 3 processes x a pool each, and room for tests, the audit and a person.
 CONNECTIONS = 200
 
@@ -32,6 +35,13 @@ def role_of(service: str) -> str:
 def url(service: str, env: dict[str, str]) -> str:
     role = role_of(service)
     return f"postgresql://{role}:{env[f'{prefix(service)}_DATABASE_PASSWORD']}@127.0.0.1:{env['POSTGRES_PORT']}/{role}"
+
+
+def auditor_url(service: str, env: dict[str, str]) -> str:
+    """A service's database for the role that may only read."""
+    return (
+        f"postgresql://{AUDITOR}:{env[AUDITOR_PASSWORD]}@127.0.0.1:{env['POSTGRES_PORT']}/{role_of(service)}"
+    )
 
 
 def account() -> str | None:
@@ -240,8 +250,32 @@ def ensure_databases(env: dict[str, str], services: list[str], *, testing: bool)
             if role_of(service) not in have:
                 connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
+        _ensure_auditor(connection, env, services, exists=AUDITOR in have_roles)
         rows = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchall()
     return str(rows[0][0])
+
+
+def _ensure_auditor(
+    connection: "psycopg.Connection[tuple[object, ...]]",
+    env: dict[str, str],
+    services: list[str],
+    *,
+    exists: bool,
+) -> None:
+    """The role of `make audit`: it may connect to every database and select from every table, and nothing else."""
+    from psycopg import sql
+
+    auditor = sql.Identifier(AUDITOR)
+    connection.execute(
+        sql.SQL(
+            "{} ROLE {} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 30 PASSWORD {}"
+        ).format(sql.SQL("ALTER" if exists else "CREATE"), auditor, sql.Literal(env[AUDITOR_PASSWORD]))
+    )
+    connection.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(auditor))
+    connection.execute(sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(auditor))
+    for service in services:
+        database = sql.Identifier(role_of(service))
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, auditor))
 
 
 def database_ids(env: dict[str, str], services: list[str]) -> dict[str, str]:
