@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import orjson
 import pytest
 import stamina
+from django.db import connection
 
 from orders import services
 from orders.models import CheckoutSaga, Order, OrderPayment
@@ -15,6 +16,7 @@ from shared_lib.contracts.address import Address
 from shared_lib.ids import uuid7
 from tests.factories import ShippingMethodFactory
 from tests.shop import ADDRESS, Shop
+from tests.watching import Watch
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +25,14 @@ def _calls_are_tried_once() -> Iterator[None]:
     stamina.set_testing(True, attempts=1)
     yield
     stamina.set_testing(False)
+
+
+@pytest.fixture(autouse=True)
+def watch() -> Iterator[Watch]:
+    """Every test looks at what the services send to its connection."""
+    seen = Watch()
+    with connection.execute_wrapper(seen):
+        yield seen
 
 
 @pytest.fixture(autouse=True)
@@ -50,12 +60,13 @@ class Buyer:
     id: UUID
     shop: Shop
     variant: UUID
+    destination: Address | UUID = field(default_factory=lambda: Address(**ADDRESS))
 
     def place(self, key: str = "key-1", *, body: bytes = b"body", **changes: Any) -> dict[str, Any]:
         """The answer of a checkout, by the service."""
         values: dict[str, Any] = {
             "shipping_method": "standard",
-            "destination": Address(**ADDRESS),
+            "destination": self.destination,
             **changes,
         }
         request = services.CheckoutRequest(**values)

@@ -15,7 +15,9 @@ import httpx
 import msgspec
 from django.db import connection
 
+from shared_lib.contracts.events import OrderCancelled
 from shared_lib.ids import uuid7
+from shared_lib.outbox.models import OutboxEvent
 from shared_lib.testing.upstream import Upstreams
 
 USD = "USD"
@@ -28,14 +30,10 @@ ADDRESS = {
 }
 
 
-class Crash(BaseException):
-    """The process dies here."""
-
-
 class Shop:
     """`before` and `after` run at a call named cart, reserve, release, pay, cancel, refund, address or variants.
 
-    A hook gets the request and may raise: `Crash`, or an `httpx` error for an answer that is lost.
+    A hook gets the request and may raise: an `httpx` error for an answer that is lost.
     """
 
     def __init__(self, upstream: Upstreams) -> None:
@@ -131,6 +129,13 @@ class Shop:
         self.before[name].append(refuse)
         return lambda: self.before[name].remove(refuse)
 
+    def hear_events(self) -> None:
+        """svc-catalog takes what svc-orders has told: stock of cancelled orders comes back."""
+        for row in OutboxEvent.objects.filter(type=OrderCancelled.event_type):
+            event = row.event
+            assert isinstance(event, OrderCancelled)
+            self._give_back(str(event.order_id))
+
     # What the services answer.
 
     def _cart(self, request: httpx.Request) -> Any:
@@ -186,7 +191,9 @@ class Shop:
         }
 
     def _release(self, request: httpx.Request) -> Any:
-        order_id = request.url.path.rsplit("/", 1)[1]
+        self._give_back(request.url.path.rsplit("/", 1)[1])
+
+    def _give_back(self, order_id: str) -> None:
         self.closed_reservations.add(order_id)
         for line in self.reservations.pop(order_id, []):
             self.stock[line["variant_id"]] += line["quantity"]

@@ -13,8 +13,9 @@ from shared_lib.contracts.events import OrderCancelled, OrderConfirmed
 from shared_lib.exceptions import NotFound, ServiceUnavailable
 from shared_lib.ids import uuid7
 from tests.conftest import Buyer
+from tests.crashes import die_at
 from tests.messages import payment_attempt_failed, payment_processing, payment_refunded, payment_succeeded
-from tests.shop import Crash, Shop
+from tests.shop import Shop
 
 
 def _let_time_pass() -> None:
@@ -159,19 +160,12 @@ def test_a_wish_to_cancel_that_payments_did_not_hear_is_fulfilled_later(
     assert buyer.history()[-1] == ("cancelled", "buyer", buyer.id)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("point", ["close.wish.after", "close.cancel_payment.after", "close.settle.before"])
 def test_a_process_that_dies_while_it_cancels_leaves_it_to_the_sweeper(
-    buyer: Buyer, shop: Shop, published: Any, when: str
+    buyer: Buyer, shop: Shop, published: Any, point: str
 ):
     buyer.place()
-
-    def die(request: Any) -> None:
-        raise Crash
-
-    getattr(shop, when)["cancel"].append(die)
-    with pytest.raises(Crash):
-        _cancel(buyer)
-    getattr(shop, when)["cancel"].clear()
+    die_at(point, lambda: _cancel(buyer))
 
     _let_time_pass()
     services.cancel_expired_orders()

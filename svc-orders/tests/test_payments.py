@@ -13,6 +13,7 @@ from shared_lib.events import TooEarly
 from shared_lib.exceptions import InvalidValue, NotFound, ServiceUnavailable
 from shared_lib.ids import uuid7
 from tests.conftest import Buyer
+from tests.crashes import die_at
 from tests.messages import (
     payment_attempt_failed,
     payment_canceled,
@@ -21,7 +22,7 @@ from tests.messages import (
     payment_refunded,
     payment_succeeded,
 )
-from tests.shop import Crash, Shop
+from tests.shop import Shop
 
 
 def _start(buyer: Buyer, provider: str | None = None, payment_id: Any = None) -> Any:
@@ -173,13 +174,7 @@ def test_an_event_that_overtakes_its_checkout_waits_for_it(buyer: Buyer, shop: S
 def test_a_payment_that_has_succeeded_before_its_checkout_ends_confirms_the_order(
     buyer: Buyer, shop: Shop, published: Any, deliver: Any
 ):
-    def crash(request: Any) -> None:
-        raise Crash
-
-    shop.after["pay"].append(crash)
-    with pytest.raises(Crash):
-        buyer.place()
-    shop.after.clear()
+    die_at("checkout.create_payment.after", buyer.place)
     (payment_id,) = shop.payments
     payment = shop.move_payment(payment_id, "succeeded")
     CheckoutSaga.objects.update(leased_until=timezone.now())

@@ -18,13 +18,15 @@ from orders import services
 from orders.exceptions import CheckoutInProgress, OrderNotCancellable, OutOfStock
 from orders.models import CheckoutSaga, Order, OrderPayment, Refund
 from orders.services import closing, undoing
-from orders.services.transitions import cancel, lock_order
+from orders.services.locks import lock_order
+from orders.services.transitions import cancel
 from shared_lib.api.idempotency import IdempotencyInProgress
 from shared_lib.contracts.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from shared_lib.exceptions import DomainError
 from shared_lib.ids import uuid7
 from shared_lib.testing.races import at_once
 from tests.conftest import Buyer
+from tests.crashes import die_at
 from tests.messages import payment_succeeded
 from tests.shop import Shop
 
@@ -56,13 +58,7 @@ def test_five_requests_with_one_key_at_once_make_one_order(buyer: Buyer, shop: S
 
 
 def test_five_retries_of_a_dead_checkout_at_once_resume_it_once(buyer: Buyer, shop: Shop, published: Any):
-    def crash(request: Any) -> None:
-        raise KeyboardInterrupt
-
-    shop.after["reserve"].append(crash)
-    with pytest.raises(KeyboardInterrupt):
-        buyer.place()
-    shop.after.clear()
+    die_at("checkout.reserve.after", buyer.place)
     CheckoutSaga.objects.update(leased_until=timezone.now())
     shop.before["pay"].append(_a_moment)
 
@@ -76,15 +72,9 @@ def test_five_retries_of_a_dead_checkout_at_once_resume_it_once(buyer: Buyer, sh
 def test_a_retry_and_the_sweeper_at_once_end_in_one_order_or_in_none(
     make_buyer: Any, shop: Shop, published: Any
 ):
-    def crash(request: Any) -> None:
-        raise KeyboardInterrupt
-
     for _ in range(ROUNDS):
         buyer = make_buyer()
-        shop.after["pay"].append(crash)
-        with pytest.raises(KeyboardInterrupt):
-            buyer.place()
-        shop.after.clear()
+        die_at("checkout.create_payment.after", buyer.place)
         past = timezone.now() - timedelta(seconds=1)
         CheckoutSaga.objects.filter(user_id=buyer.id).update(leased_until=past, deadline=past)
 

@@ -37,6 +37,7 @@ from orders.models import (
     ShippingMethod,
 )
 from orders.services.closing import replace_order
+from orders.services.locks import lock_checkouts
 from orders.services.offers import (
     CheckoutRequest,
     check_expected,
@@ -56,6 +57,7 @@ from shared_lib.contracts.internal.cart import CartSnapshot
 from shared_lib.contracts.internal.catalog import Reservation
 from shared_lib.contracts.internal.payments import Payment, PaymentRequest
 from shared_lib.exceptions import DomainError, ServiceUnavailable
+from shared_lib.failpoints import around, failpoint
 from shared_lib.ids import uuid7
 from shared_lib.money import Money
 
@@ -113,8 +115,9 @@ def _begin(*, user_id: UUID, key: str, body_hash: bytes) -> CheckoutSaga:
         )
         draft = Order(id=saga.order_id, version=0, user_id=user_id, currency=settings.SHOP_CURRENCY)
         try:
-            with transaction.atomic():
+            with around("checkout.begin"), transaction.atomic():
                 saga.save(force_insert=True)
+                failpoint("checkout.begin.inside")
                 draft.save(force_insert=True)
         except IntegrityError:
             found = _take_over(user_id=user_id, key=key, body_hash=body_hash)
@@ -133,6 +136,7 @@ def _lease(now: datetime) -> dict[str, datetime]:
     }
 
 
+@around("checkout.take_over")
 @transaction.atomic
 def _take_over(*, user_id: UUID, key: str, body_hash: bytes) -> CheckoutSaga | None:
     """The saga of this key, if it is done or its process died. None when the way is free for a new one.
@@ -140,7 +144,7 @@ def _take_over(*, user_id: UUID, key: str, body_hash: bytes) -> CheckoutSaga | N
     Raises `IdempotencyKeyReused`, `IdempotencyInProgress`, and `CheckoutInProgress` for a live saga of another key.
     """
     now = timezone.now()
-    sagas = CheckoutSaga.objects.select_for_update().filter(user_id=user_id)
+    sagas = lock_checkouts(user_id)
     saga = sagas.filter(key=key).first()
     if saga is None:
         other = sagas.filter(step__in=RUNNING_STEPS).first()
@@ -203,13 +207,14 @@ class _Checkout:
         address = resolve_address(self.saga.user_id, self.request)
         method = shipping_method(address.country, self.request.shipping_method)
         cart = wanted_cart(self.saga.user_id, self.request)
-        self._advance(
-            CheckoutStep.STARTED,
-            step=CheckoutStep.RESERVING,
-            cart=msgspec.to_builtins(cart),
-            address=msgspec.to_builtins(address),
-            **_lease(timezone.now()),
-        )
+        with around("checkout.fix"), transaction.atomic():
+            self._advance(
+                CheckoutStep.STARTED,
+                step=CheckoutStep.RESERVING,
+                cart=msgspec.to_builtins(cart),
+                address=msgspec.to_builtins(address),
+                **_lease(timezone.now()),
+            )
         return cart, address, method
 
     def fixed(self) -> tuple[CartSnapshot, Address, ShippingMethod]:
@@ -238,7 +243,8 @@ class _Checkout:
         wanted = [(line.variant_id, line.quantity) for line in cart.lines]
         self.may_hold_stock = True
         try:
-            reservation = clients.reserve(order_id=self.saga.order_id, lines=wanted)
+            with around("checkout.reserve"):
+                reservation = clients.reserve(order_id=self.saga.order_id, lines=wanted)
         except clients.ShortOfStock as shortage:
             self.may_hold_stock = self._resumed or not shortage.certain
             raise OutOfStock([msgspec.to_builtins(line) for line in shortage.lines]) from None
@@ -260,7 +266,8 @@ class _Checkout:
         )
         self.may_have_payment = True
         try:
-            payment = clients.create_payment(request)
+            with around("checkout.create_payment"):
+                payment = clients.create_payment(request)
         except clients.PaymentRefused as refusal:
             raise refused(refusal) from None
         if payment.amount != total or payment.status == "canceled":
@@ -281,7 +288,7 @@ class _Checkout:
             draft = Draft(self.saga, cart, address, method, reservation, totals, payment)
             answer = dumps(draft.document())
             try:
-                with transaction.atomic():
+                with around("checkout.place"), transaction.atomic():
                     self._advance(
                         CheckoutStep.RESERVING,
                         step=CheckoutStep.DONE,
@@ -289,6 +296,7 @@ class _Checkout:
                         deadline=draft.now + KEPT_FOR,
                     )
                     draft.write()
+                    failpoint("checkout.place.inside")
             except IntegrityError as error:
                 if "order_number_unique" not in str(error) or not tries_left:
                     raise
@@ -308,6 +316,7 @@ class _Checkout:
 def _release_early(order: Order) -> None:
     """The stock of a replaced order comes back by its event; asking for it now spares the buyer a needless shortage."""
     try:
-        clients.release(order.id)
+        with around("checkout.release_earlier"):
+            clients.release(order.id)
     except DomainError as error:
         logger.info("early_release_skipped", order=str(order.id), error=str(error))

@@ -17,10 +17,12 @@ from django.utils import timezone
 from orders import clients
 from orders.exceptions import OrderNotCancellable
 from orders.models import CancelReason, Order, OrderPayment, OrderStatus, PaymentState, PaymentStatus
+from orders.services.locks import claim_orders_to_close, lock_order
 from orders.services.payments import mark_canceled, take_answer
 from orders.services.sweeping import BATCH, sweep
-from orders.services.transitions import cancel, lock_order
+from orders.services.transitions import cancel
 from shared_lib.exceptions import DomainError
+from shared_lib.failpoints import around
 
 logger = structlog.get_logger(__name__)
 
@@ -48,6 +50,7 @@ def cancel_order(
     return order
 
 
+@around("close.wish")
 @transaction.atomic
 def _cancel_paid_or_wish(
     order_id: UUID, *, who: UUID, is_staff: bool, precondition: Precondition | None = None
@@ -66,7 +69,7 @@ def _cancel_paid_or_wish(
 
 def replace_order(order_id: UUID, *, who: UUID) -> Order:
     """Cancels an unpaid order in favour of a newer one, if that can be done. Raises `ServiceUnavailable`."""
-    with transaction.atomic():
+    with around("close.replace"), transaction.atomic():
         order = lock_order(order_id)
         if order.status != OrderStatus.AWAITING_PAYMENT or order.payment_status != PaymentStatus.UNPAID:
             return order
@@ -86,14 +89,12 @@ def _close(order: Order) -> None:
         logger.warning("order_not_closed", order=str(order.id), reason=order.close_reason, error=str(error))
 
 
+@around("close.claim")
 @transaction.atomic
 def _claim_due() -> list[Order]:
     """Due orders, each taken by one claimer and out of the others' reach until the next try."""
     now = timezone.now()
-    due = Order.objects.select_for_update(skip_locked=True).filter(
-        status=OrderStatus.AWAITING_PAYMENT, payment_status=PaymentStatus.UNPAID, close_at__lte=now
-    )
-    claimed = list(due.order_by("close_at")[:BATCH])
+    claimed = claim_orders_to_close(due_at=now, limit=BATCH)
     for order in claimed:
         order.close_reason = order.close_reason or CancelReason.EXPIRED
         order.close_at = now + _RETRY
@@ -117,10 +118,13 @@ def _ask_and_settle(order: Order) -> Order:
     the wish is dropped).
     """
     payment_id = order.payment_id
-    answer = clients.cancel_payment(payment_id) if payment_id is not None else None
-    if payment_id is not None and answer is None:
-        mark_canceled(order.id, payment_id)
-    with transaction.atomic():
+    answer = None
+    if payment_id is not None:
+        with around("close.cancel_payment"):
+            answer = clients.cancel_payment(payment_id)
+        if answer is None:
+            mark_canceled(order.id, payment_id)
+    with around("close.settle"), transaction.atomic():
         order = lock_order(order.id)
         if payment_id is not None and answer is not None:
             take_answer(order, OrderPayment.objects.get(pk=payment_id), answer)

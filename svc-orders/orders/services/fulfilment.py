@@ -9,11 +9,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from orders.models import FulfillmentStatus, Order, Shipment
-from orders.services.transitions import lock_order, note, state_of
+from orders.services.locks import lock_order
+from orders.services.transitions import note, state_of
 from shared_lib.contracts.events import OrderDelivered, OrderShipped
 from shared_lib.events import publish
+from shared_lib.failpoints import around
 
 
+@around("fulfilment.ship")
 @transaction.atomic
 def ship_order(
     *,
@@ -39,6 +42,7 @@ def ship_order(
     return order
 
 
+@around("fulfilment.deliver")
 @transaction.atomic
 def deliver_order(*, order_id: UUID, who: UUID, precondition: Callable[[Order], None] | None = None) -> Order:
     """The parcel has arrived. Raises `NotFound`, `OrderNotDeliverable`."""

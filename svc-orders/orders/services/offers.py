@@ -22,6 +22,7 @@ from shared_lib.contracts.address import Address
 from shared_lib.contracts.internal.cart import CartSnapshot
 from shared_lib.contracts.internal.catalog import ReservedLine, Variant
 from shared_lib.exceptions import InvalidValue
+from shared_lib.failpoints import around
 from shared_lib.money import Money
 
 
@@ -41,7 +42,8 @@ def quote_order(*, user_id: UUID, request: CheckoutRequest) -> dict[str, Any]:
     address = resolve_address(user_id, request)
     method = shipping_method(address.country, request.shipping_method)
     cart = wanted_cart(user_id, request)
-    variants = clients.get_variants([line.variant_id for line in cart.lines])
+    with around("quote.variants"):
+        variants = clients.get_variants([line.variant_id for line in cart.lines])
     lines = _lines_now(cart, variants)
     totals = totals_of(lines, method, address)
     check_expected(request, totals)
@@ -52,7 +54,8 @@ def resolve_address(user_id: UUID, request: CheckoutRequest) -> Address:
     """Raises `InvalidValue` for an address that is not in the buyer's book."""
     if isinstance(request.destination, Address):
         return request.destination
-    address = clients.get_address(user_id=user_id, address_id=request.destination)
+    with around("offer.address"):
+        address = clients.get_address(user_id=user_id, address_id=request.destination)
     if address is None:
         raise InvalidValue("address_id", "There is no such address in your address book.", "not_found")
     return address
@@ -72,7 +75,8 @@ def shipping_method(country: str, code: str) -> ShippingMethod:
 
 def wanted_cart(user_id: UUID, request: CheckoutRequest) -> CartSnapshot:
     """Raises `EmptyCart`, or `CartChanged` when it is not the version that the buyer looked at."""
-    cart = clients.get_cart(user_id)
+    with around("offer.cart"):
+        cart = clients.get_cart(user_id)
     if request.cart_version is not None and request.cart_version != cart.version:
         raise CartChanged(cart_version=cart.version)
     if not cart.lines:

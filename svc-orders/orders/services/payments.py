@@ -1,6 +1,7 @@
-"""What svc-payments says of a payment, by events and by answers to calls, and new payments for unpaid orders.
+"""What svc-payments says of a payment, and new payments for unpaid orders.
 
-Both ways end in `take_payment`, which compares versions: whatever comes twice, late or in the wrong order counts once.
+Events and answers to calls both end in `take_payment`, which compares versions:
+whatever comes twice, late or in the wrong order counts once.
 """
 
 from __future__ import annotations
@@ -17,31 +18,18 @@ from django.utils import timezone
 from orders import clients
 from orders.exceptions import ForeignAmount, OrderNotPayable
 from orders.models import (
-    RUNNING_STEPS,
-    CheckoutSaga,
     Order,
     OrderPayment,
     OrderStatus,
     PaymentState,
     PaymentStatus,
-    Refund,
-    RefundStatus,
 )
 from orders.services import refunds
-from orders.services.transitions import confirm, lock_order
-from shared_lib.contracts.events import (
-    OrderRefunded,
-    PaymentAttemptFailed,
-    PaymentCanceled,
-    PaymentDisputed,
-    PaymentProcessing,
-    PaymentRefunded,
-    PaymentSucceeded,
-)
-from shared_lib.contracts.events import PaymentState as PaymentMessage
+from orders.services.locks import lock_order, lock_order_or_draft
+from orders.services.transitions import confirm
 from shared_lib.contracts.internal.payments import Payment, PaymentRequest
-from shared_lib.events import TooEarly, publish
 from shared_lib.exceptions import DomainError, InvalidValue
+from shared_lib.failpoints import around
 from shared_lib.money import Money
 
 _STARTS = 3
@@ -114,135 +102,6 @@ def _show(order: Order, status: str) -> None:
     order.save()
 
 
-def take_payment_processing(event: PaymentProcessing) -> None:
-    _take_event(event, PaymentState.PROCESSING)
-
-
-def take_payment_success(event: PaymentSucceeded) -> None:
-    _take_event(event, PaymentState.SUCCEEDED)
-
-
-def take_payment_canceled(event: PaymentCanceled) -> None:
-    _take_event(event, PaymentState.CANCELED)
-
-
-def take_payment_failure(event: PaymentAttemptFailed) -> None:
-    _take_event(event, PaymentState.REQUIRES_PAYMENT_METHOD, failure_code=event.failure_code)
-
-
-@transaction.atomic
-def _take_event(event: PaymentMessage, status: str, failure_code: str = "") -> None:
-    found = _find(event, had_money=status == PaymentState.SUCCEEDED)
-    if found is not None:
-        order, payment = found
-        take_payment(
-            order,
-            payment,
-            version=event.version,
-            status=status,
-            amount=event.amount,
-            failure_code=failure_code,
-        )
-
-
-@transaction.atomic
-def note_refund(event: PaymentRefunded) -> None:
-    """Money went back: each refund is told once by `order.refunded`, the sum is that of the newest event."""
-    found = _find(event, had_money=True)
-    if found is None:
-        return
-    order, payment = found
-    if payment.status != PaymentState.SUCCEEDED:
-        raise TooEarly(f"payment {payment.id} has not succeeded here yet")
-    newly = _close_refund(order, payment, event)
-    if event.version > payment.version:
-        payment.version = event.version
-        payment.refunded_amount = event.refunded_total.amount
-        payment.save()
-        if order.payment_id == payment.id:
-            in_full = payment.refunded_amount >= payment.amount
-            order.payment_status = PaymentStatus.REFUNDED if in_full else PaymentStatus.PARTIALLY_REFUNDED
-    if order.status == OrderStatus.DRAFT:
-        return
-    order.bump()
-    order.save()
-    if newly:
-        message = OrderRefunded(
-            version=order.version,
-            order_id=order.id,
-            number=order.number or "",
-            user_id=order.user_id,
-            refund_id=event.refund_id,
-            amount=event.refund_amount,
-        )
-        publish(message, subject=order.id)
-
-
-def _close_refund(order: Order, payment: OrderPayment, event: PaymentRefunded) -> bool:
-    """Whether this refund had not been known as done. One that was not asked for here gets its row too."""
-    closed = (
-        Refund.objects.filter(pk=event.refund_id)
-        .exclude(status=RefundStatus.SUCCEEDED)
-        .update(status=RefundStatus.SUCCEEDED, error="", due_at=None, updated_at=timezone.now())
-    )
-    if closed:
-        return True
-    _, made = Refund.objects.get_or_create(
-        pk=event.refund_id,
-        defaults={
-            "order": order,
-            "payment_id": payment.id,
-            "currency": event.refund_amount.currency,
-            "amount": event.refund_amount.amount,
-            "reason": "made_elsewhere",
-            "status": RefundStatus.SUCCEEDED,
-            "due_at": None,
-        },
-    )
-    return made
-
-
-@transaction.atomic
-def note_dispute(event: PaymentDisputed) -> None:
-    found = _find(event, had_money=True)
-    if found is not None and event.version > found[1].version:
-        _, payment = found
-        payment.version, payment.dispute_reason = event.version, event.reason[:200]
-        payment.save()
-
-
-def _find(event: PaymentMessage, *, had_money: bool) -> tuple[Order, OrderPayment] | None:
-    """The order, locked, and its payment.
-
-    None when the event tells of a payment without money of a checkout that was undone: nothing waits for it. Raises
-    `TooEarly` while the checkout still runs, `LookupError` for money of a payment that was never ours.
-    """
-    order = Order.objects.select_for_update().filter(pk=event.order_id).first()
-    payment = OrderPayment.objects.filter(pk=event.payment_id, order_id=event.order_id).first()
-    if order is not None and payment is not None:
-        return order, payment
-    if order is not None and order.status == OrderStatus.DRAFT:
-        saga = CheckoutSaga.objects.get(order=order)
-        if saga.payment_id == event.payment_id:
-            if saga.step in RUNNING_STEPS:
-                raise TooEarly(f"the checkout of order {order.id} is still running")
-            return (order, _payment_of_undone(order, event)) if had_money else None
-    if had_money:
-        raise LookupError(f"payment {event.payment_id} of order {event.order_id} is not known here")
-    return None
-
-
-def _payment_of_undone(order: Order, event: PaymentMessage) -> OrderPayment:
-    """A row for a payment that got money although its order never came to be, so that the money can go back."""
-    return OrderPayment.objects.create(
-        id=event.payment_id,
-        order=order,
-        provider=event.provider,
-        currency=event.amount.currency,
-        amount=event.amount.amount,
-    )
-
-
 def start_payment(*, order_id: UUID, user_id: UUID, payment_id: UUID, provider: str | None) -> Payment:
     """A new payment for the user's unpaid order; an earlier one that could still be paid is cancelled first.
 
@@ -259,6 +118,7 @@ def start_payment(*, order_id: UUID, user_id: UUID, payment_id: UUID, provider: 
     raise OrderNotPayable("Other payments of this order are being started.")
 
 
+@around("payment.attach")
 @transaction.atomic
 def _attach_payment(
     *, order_id: UUID, user_id: UUID, payment_id: UUID, provider: str | None
@@ -296,11 +156,12 @@ def _create(order: Order, payment: OrderPayment) -> Payment:
         provider=payment.provider or None,
     )
     try:
-        answer = clients.create_payment(request)
+        with around("payment.create"):
+            answer = clients.create_payment(request)
     except clients.PaymentRefused as refusal:
         mark_canceled(order.id, payment.id)
         raise refused(refusal) from None
-    with transaction.atomic():
+    with around("payment.take"), transaction.atomic():
         order = lock_order(order.id)
         payment = OrderPayment.objects.get(pk=payment.id)
         take_answer(order, payment, answer)
@@ -319,21 +180,23 @@ def refused(refusal: clients.PaymentRefused) -> DomainError:
 
 def _drop(order: Order, payment: OrderPayment) -> None:
     """Cancels a payment to make room for another. Raises `OrderNotPayable` when it can no longer be cancelled."""
-    answer = clients.cancel_payment(payment.id)
+    with around("payment.drop"):
+        answer = clients.cancel_payment(payment.id)
     if answer is None:
         mark_canceled(order.id, payment.id)
         return
-    with transaction.atomic():
+    with around("payment.take_dropped"), transaction.atomic():
         order = lock_order(order.id)
         take_answer(order, OrderPayment.objects.get(pk=payment.id), answer)
     if answer.status != "canceled":
         raise OrderNotPayable(f"The payment of this order is {answer.status}.")
 
 
+@around("payment.mark_canceled")
 @transaction.atomic
 def mark_canceled(order_id: UUID, payment_id: UUID) -> None:
     """A payment that svc-payments does not know and never will: there is no version to compare."""
-    Order.objects.select_for_update().get(pk=order_id)
+    lock_order_or_draft(order_id)
     OrderPayment.objects.filter(pk=payment_id).exclude(status=PaymentState.SUCCEEDED).update(
         status=PaymentState.CANCELED, action=None, updated_at=timezone.now()
     )

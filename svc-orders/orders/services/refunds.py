@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import structlog
+from django.db import transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from orders import clients
 from orders.models import Order, OrderPayment, Refund, RefundStatus
+from orders.services.locks import claim_refunds
 from orders.services.sweeping import BATCH, sweep
 from shared_lib.contracts.internal.payments import RefundRequest
 from shared_lib.exceptions import DomainError
+from shared_lib.failpoints import around
 from shared_lib.jobs import enqueue
-from shared_lib.jobs.rows import claim_due
 from shared_lib.money import Money
 
 logger = structlog.get_logger(__name__)
@@ -46,13 +49,18 @@ def request_rest(order: Order, payment: OrderPayment, *, reason: str) -> Refund 
 
 def send_refund(refund_id: UUID) -> None:
     """Sends one refund if it is due; else it is done, or somebody else's work."""
-    for refund in claim_due(Refund.objects.filter(pk=refund_id), limit=1, pauses=_PAUSES):
+    for refund in _claim(Refund.objects.filter(pk=refund_id), limit=1):
         _send(refund)
 
 
 def send_due_refunds() -> int:
     """Sends all that is due; says how many it tried."""
-    return sweep(lambda: claim_due(Refund.objects.all(), limit=BATCH, pauses=_PAUSES), _send)
+    return sweep(lambda: _claim(Refund.objects.all(), limit=BATCH), _send)
+
+
+@around("refund.claim")
+def _claim(refunds: QuerySet[Refund], *, limit: int) -> list[Refund]:
+    return claim_refunds(refunds, limit=limit, pauses=_PAUSES)
 
 
 def _send(refund: Refund) -> None:
@@ -60,11 +68,12 @@ def _send(refund: Refund) -> None:
         refund_id=refund.id, amount=Money(refund.amount, refund.currency), reason=refund.reason
     )
     try:
-        answer = clients.refund_payment(payment_id=refund.payment_id, request=request)
+        with around("refund.send"):
+            answer = clients.refund_payment(payment_id=refund.payment_id, request=request)
     except clients.RefundRefused as refusal:
         _settle(refund, RefundStatus.FAILED, str(refusal))
     except DomainError as error:
-        _open(refund).update(error=str(error))
+        _write(refund, error=str(error))
         logger.warning("refund_delayed", refund=str(refund.id), attempts=refund.attempts, error=str(error))
     else:
         _take_answer(refund, answer.status)
@@ -78,15 +87,18 @@ def _take_answer(refund: Refund, status: str) -> None:
         case "succeeded":
             _settle(refund, RefundStatus.ACCEPTED)
         case _:
-            _open(refund).update(status=RefundStatus.ACCEPTED, error="", updated_at=timezone.now())
+            _write(refund, status=RefundStatus.ACCEPTED, error="")
 
 
 def _settle(refund: Refund, status: RefundStatus, error: str = "") -> None:
-    _open(refund).update(status=status, error=error, due_at=None, updated_at=timezone.now())
+    _write(refund, status=status, error=error, due_at=None)
     if status == RefundStatus.FAILED:
         logger.error("refund_failed", refund=str(refund.id), payment=str(refund.payment_id), error=error)
 
 
-def _open(refund: Refund) -> QuerySet[Refund]:
-    """The row while it is open: `payment.refunded` may have come before an answer."""
-    return Refund.objects.filter(pk=refund.pk, status__in=[RefundStatus.PENDING, RefundStatus.ACCEPTED])
+@around("refund.note")
+@transaction.atomic
+def _write(refund: Refund, **values: Any) -> None:
+    """Changes the row while it is open: `payment.refunded` may have come before an answer."""
+    open_row = Refund.objects.filter(pk=refund.pk, status__in=[RefundStatus.PENDING, RefundStatus.ACCEPTED])
+    open_row.update(**values, updated_at=timezone.now())

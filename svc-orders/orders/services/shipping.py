@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from orders.models import ShippingMethod
+from shared_lib.failpoints import around
 
 
+@around("shipping.add_method")
+@transaction.atomic
 def add_shipping_method(
     *, country: str, code: str, name: str, price_amount: int, currency: str, min_days: int, max_days: int
 ) -> bool:

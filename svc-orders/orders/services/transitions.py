@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 
 from orders.models import (
@@ -22,20 +21,7 @@ from orders.services import refunds
 from shared_lib.contracts.events import OrderCancelled, OrderConfirmed
 from shared_lib.contracts.events import OrderLine as LineMessage
 from shared_lib.events import publish
-from shared_lib.exceptions import NotFound
 from shared_lib.money import Money
-
-
-def lock_order(order_id: UUID, *, user_id: UUID | None = None) -> Order:
-    """The placed order, locked until the end of the transaction. With `user_id` only that user's own.
-
-    Raises `NotFound`.
-    """
-    owned = Q() if user_id is None else Q(user_id=user_id)
-    order = Order.objects.select_for_update().placed().filter(owned, pk=order_id).first()
-    if order is None:
-        raise NotFound("There is no such order.")
-    return order
 
 
 def confirm(order: Order, payment: OrderPayment) -> None:

@@ -11,23 +11,26 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from orders import clients
 from orders.models import (
     RUNNING_STEPS,
-    UNFINISHED_STEPS,
     CheckoutSaga,
     CheckoutStep,
     Order,
     OrderPayment,
-    OrderStatus,
-    Refund,
+)
+from orders.services.locks import (
+    claim_ended_checkouts,
+    claim_unfinished_checkouts,
+    lock_order_or_draft,
+    lock_unneeded_drafts,
 )
 from orders.services.payments import take_answer
 from orders.services.sweeping import BATCH, sweep
 from shared_lib.exceptions import DomainError, ServiceUnavailable
+from shared_lib.failpoints import around
 
 logger = structlog.get_logger(__name__)
 
@@ -44,15 +47,16 @@ def give_up(saga: CheckoutSaga, *, reservation: bool, payment: bool, error: str)
     """
     taken = reservation or payment
     now = timezone.now()
-    ours = CheckoutSaga.objects.filter(pk=saga.pk, attempts=saga.attempts, step__in=RUNNING_STEPS).update(
-        step=CheckoutStep.UNDOING if taken else CheckoutStep.UNDONE,
-        key=None,
-        undo_reservation=reservation,
-        undo_payment=payment,
-        error=error[:2000],
-        deadline=now + (_pause_after(0) if taken else KEPT_FOR),
-        updated_at=now,
-    )
+    with around("undo.decide"), transaction.atomic():
+        ours = CheckoutSaga.objects.filter(pk=saga.pk, attempts=saga.attempts, step__in=RUNNING_STEPS).update(
+            step=CheckoutStep.UNDOING if taken else CheckoutStep.UNDONE,
+            key=None,
+            undo_reservation=reservation,
+            undo_payment=payment,
+            error=error[:2000],
+            deadline=now + (_pause_after(0) if taken else KEPT_FOR),
+            updated_at=now,
+        )
     if ours and taken:
         saga.undo_reservation, saga.undo_payment = reservation, payment
         _undo(saga)
@@ -66,14 +70,12 @@ def settle_checkouts() -> int:
     return sweep(_claim_due, _undo)
 
 
+@around("undo.claim")
 @transaction.atomic
 def _claim_due() -> list[CheckoutSaga]:
     """Due rows, each taken by one claimer. Claiming a running one is the decision to undo it."""
     now = timezone.now()
-    due = CheckoutSaga.objects.select_for_update(skip_locked=True).filter(
-        step__in=UNFINISHED_STEPS, deadline__lte=now
-    )
-    claimed = list(due.order_by("deadline")[:BATCH])
+    claimed = claim_unfinished_checkouts(due_at=now, limit=BATCH)
     for saga in claimed:
         if saga.step in RUNNING_STEPS:
             saga.abandon()
@@ -94,15 +96,12 @@ def forget_checkouts() -> int:
     return sweep(_forget_some, lambda saga: None)
 
 
+@around("undo.forget")
 @transaction.atomic
 def _forget_some() -> list[CheckoutSaga]:
-    ended = CheckoutSaga.objects.select_for_update(skip_locked=True).exclude(step__in=UNFINISHED_STEPS)
-    some = list(
-        ended.filter(deadline__lte=timezone.now()).only("pk", "order_id").order_by("deadline")[:_FORGET_BATCH]
-    )
+    some = claim_ended_checkouts(due_at=timezone.now(), limit=_FORGET_BATCH)
     CheckoutSaga.objects.filter(pk__in=[saga.pk for saga in some]).delete()
-    drafts = Order.objects.filter(pk__in=[saga.order_id for saga in some], status=OrderStatus.DRAFT)
-    drafts.filter(~Exists(Refund.objects.filter(order=OuterRef("pk")))).delete()
+    Order.objects.filter(pk__in=lock_unneeded_drafts([saga.order_id for saga in some])).delete()
     return some
 
 
@@ -112,7 +111,8 @@ def _undo(saga: CheckoutSaga) -> None:
         if saga.undo_payment:
             _undo_payment(saga)
         if saga.undo_reservation:
-            clients.release(saga.order_id)
+            with around("undo.release"):
+                clients.release(saga.order_id)
             _update(saga, undo_reservation=False)
     except DomainError as error:
         logger.warning("undo_delayed", order=str(saga.order_id), attempts=saga.attempts, error=str(error))
@@ -125,12 +125,15 @@ def _undo_payment(saga: CheckoutSaga) -> None:
 
     Raises `ServiceUnavailable` while it can neither be cancelled nor refunded.
     """
-    answer = clients.cancel_payment(saga.payment_id)
+    with around("undo.cancel_payment"):
+        answer = clients.cancel_payment(saga.payment_id)
     if answer is not None and answer.status not in ("canceled", "succeeded"):
         raise ServiceUnavailable(f"The payment is {answer.status}.")
     if answer is not None and answer.status == "succeeded":
-        with transaction.atomic():
-            order = Order.objects.select_for_update().get(pk=saga.order_id)
+        with around("undo.take_money"), transaction.atomic():
+            order = lock_order_or_draft(saga.order_id)
+            if order is None:
+                raise LookupError(f"the draft of checkout {saga.pk} is gone")
             payment, _ = OrderPayment.objects.get_or_create(
                 pk=saga.payment_id,
                 defaults={
@@ -144,6 +147,8 @@ def _undo_payment(saga: CheckoutSaga) -> None:
     _update(saga, undo_payment=False)
 
 
+@around("undo.note")
+@transaction.atomic
 def _update(saga: CheckoutSaga, **values: Any) -> None:
     """Undoing is repeatable, so whoever gets a part of it done may write that down."""
     CheckoutSaga.objects.filter(pk=saga.pk, step=CheckoutStep.UNDOING).update(
