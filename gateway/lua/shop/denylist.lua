@@ -1,36 +1,58 @@
--- Sessions and users whose tokens no longer count, copied from Redis each second by one worker into shared dicts that all
--- workers read. Entries are only added and end by themselves with the last token that they concern, so a Redis that is
--- away, or came back empty, never makes a revoked token good again.
+-- Sessions and users whose tokens no longer count, copied from Redis each second by one worker into shared dicts, and from
+-- there by each worker into plain tables as soon as something was added. Entries are only added and end by themselves with the
+-- last token that they concern, so a Redis that is away, or came back empty, never makes a revoked token good again.
 --
 --   gateway:revoked           sorted set; `sid:<session>` or `sub:<user>:<issued before>`; score = when it may be forgotten
 --   gateway:revoked:version   grows with each write
 
 local metrics = require "shop.metrics"
 local redis = require "shop.redis"
+local shared = require "shop.shared_memory"
+local clear = require "table.clear"
 
 local ngx = ngx
 local match, sub = string.match, string.sub
 local state = ngx.shared.shop_state
 local sessions = ngx.shared.shop_revoked_sessions
 local users = ngx.shared.shop_revoked_users
+local changes = ngx.shared.shop_revocations    -- what was added, by number: "sid:..." or "sub:..."
+local memory = shared.memory
 
-local M = {}
+local M = {
+  --- What this worker knows: true by session; by user the moment (unix seconds) before which tokens no longer count.
+  sessions = {}, users = {},
+  --- The number of the last addition that this worker knows; `memory.revocations` is that of the last one made.
+  seen = -1,
+}
 
 local PERIOD = 1          -- s
 local WHOLE_EVERY = 30    -- polls after which the set is read even when its version stands still
 local PAGE = 2000
+local CHANGES = 10000     -- additions that are kept by number; who missed more reads everything
+local TIDY = 300          -- s between two clean-ups of a worker's tables
 
 local options
 local busy = false
 local version
 local polls = 0
 
-local function add(dict, key, value, seconds)
+local function add(dict, key, value, seconds, member)
   local fine, err = dict:safe_set(key, value, seconds)
   if not fine then
     ngx.log(ngx.CRIT, "a revoked session could not be kept: ", err)
-    metrics.count("gateway_denylist_overflow_total")
+    return metrics.count("gateway_denylist_overflow_total")
   end
+  local number = memory.revocations + 1
+  changes:set(number % CHANGES, member, 0, number)
+  memory.revocations = number    -- from now on each worker's next request looks at it
+end
+
+local function parsed(member)
+  if sub(member, 1, 4) == "sid:" then
+    return sub(member, 5)
+  end
+  local user, before = match(member, "^sub:(.+):(%d+)$")
+  return user and user:lower(), tonumber(before)
 end
 
 local function take(member, forget_at, now)
@@ -38,17 +60,16 @@ local function take(member, forget_at, now)
   if seconds <= 0 then
     return
   end
-  if sub(member, 1, 4) == "sid:" then
-    return add(sessions, sub(member, 5), true, seconds)
-  end
-  local user, before = match(member, "^sub:(.+):(%d+)$")
-  before = tonumber(before)
-  if not user then
+  local name, before = parsed(member)
+  if not name then
     return ngx.log(ngx.ERR, "an entry of gateway:revoked is neither sid: nor sub:")
   end
-  user = user:lower()
-  if (users:get(user) or -1) <= before then
-    add(users, user, before, seconds)
+  if not before then
+    if not sessions:get(name) then
+      add(sessions, name, true, seconds, member)
+    end
+  elseif (users:get(name) or -1) < before then
+    add(users, name, before, seconds, member)
   end
 end
 
@@ -118,14 +139,38 @@ local function tick(premature)
   end
 end
 
---- Whether the session was ended.
-function M.session_revoked(session)
-  return sessions:get(session) ~= nil
+local function read_everything()
+  clear(M.sessions)
+  clear(M.users)
+  for _, session in ipairs(sessions:get_keys(0)) do
+    M.sessions[session] = true
+  end
+  for _, user in ipairs(users:get_keys(0)) do
+    M.users[user] = users:get(user)
+  end
 end
 
---- The moment (unix seconds) before which the user's tokens no longer count, or nil.
-function M.user_revoked_before(user)
-  return users:get(user)
+--- Brings this worker's tables up to date. Called by whoever finds `seen` behind.
+function M.catch_up()
+  local newest = memory.revocations
+  if M.seen < 0 or newest - M.seen > CHANGES / 2 then
+    M.seen = newest
+    return read_everything()
+  end
+  for number = M.seen + 1, newest do
+    local member, found = changes:get(number % CHANGES)
+    if found ~= number then
+      M.seen = newest
+      return read_everything()
+    end
+    local name, before = parsed(member)
+    if before then
+      M.users[name] = math.max(M.users[name] or 0, before)
+    else
+      M.sessions[name] = true
+    end
+  end
+  M.seen = newest
 end
 
 --- Seconds since the list was last read; nil if never.
@@ -136,6 +181,9 @@ end
 
 --- In each worker; the first one polls.
 function M.start(settings)
+  M.catch_up()
+  -- What has ended goes; a worker that dies takes its tables with it, and its successor reads everything.
+  ngx.timer.every(TIDY, read_everything)
   if ngx.worker.id() ~= 0 then
     return
   end

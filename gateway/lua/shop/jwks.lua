@@ -9,7 +9,6 @@ local metrics = require "shop.metrics"
 
 local ngx = ngx
 local state = ngx.shared.shop_state
-local tokens = ngx.shared.shop_tokens
 
 local M = {}
 
@@ -89,7 +88,7 @@ local function take(text)
   for kid, key in pairs(before) do
     if not found[kid] or found[kid].fingerprint ~= key.fingerprint then
       -- A withdrawn key may be a stolen one: what it signed has to be looked at again.
-      tokens:flush_all()
+      require("shop.tokens").forget_all()
       ngx.log(ngx.WARN, "svc-accounts has withdrawn the key ", kid)
       break
     end

@@ -1,45 +1,52 @@
--- Rate limits: GCRA in a shared dict.
+-- Rate limits: GCRA in memory that all workers share.
 --
--- For each limit and each one counted the dict holds one number, the moment (ms) at which all that was used is paid back
--- (the "theoretical arrival time"). A request moves it ahead by one interval; it is refused when it would lie more than
--- the whole burst ahead of now. Moving is an atomic `incr`, so two workers can't both take the last place. Only a limit
--- that was idle is started by `set`; two workers that start the same one at once let one request more through.
+-- For each limit and each one counted there is one number, the moment (ms) at which all that was used is paid back (the
+-- "theoretical arrival time"). A request moves it ahead by one interval; it is refused when it would lie more than the whole
+-- burst ahead of now. One whose moment has passed is idle, and that is the same as never having been counted: so the table
+-- (of four entries to a cache line, found by a seeded hash) forgets by overwriting idle entries, and needs no expiry.
+-- Should all four be busy, the one that is paid back first goes.
 
+local bit = require "bit"
+local ffi = require "ffi"
 local metrics = require "shop.metrics"
+local shared = require "shop.shared_memory"
 
 local ngx = ngx
 local now = ngx.now
-local floor, ceil = math.floor, math.ceil
-local dict = ngx.shared.shop_limits
+local floor, ceil, max = math.floor, math.ceil, math.max
+local band, bxor, bor, rshift = bit.band, bit.bxor, bit.bor, bit.rshift
+local entries = shared.memory.limits
+local MASK = shared.LIMITS - 1 + 0ULL
 
 local M = {}
 
 local SLACK = 0.001    -- ms, for the rounding of repeated additions
-local KEEP = 600       -- s that an entry outlives its burst
-
 local SPREAD = 100     -- texts are kept by remaining * SPREAD + seconds
 
 local policies = {}    -- by name
 
+-- A bijection of 64 bits that leaves no pattern (the finalizer of SplitMix64).
+local function mix(number)
+  number = bxor(number, rshift(number, 30)) * 0xbf58476d1ce4e5b9ULL
+  number = bxor(number, rshift(number, 27)) * 0x94d049bb133111ebULL
+  return bxor(number, rshift(number, 31))
+end
+
+--- Whom a limit counts, as 64 bits of a string of at least 8 bytes that is no one's choice, like a hash.
+function M.who(text)
+  return ffi.cast("const uint64_t *", text)[0]
+end
+
 --- Prepares the limits of the route table.
 -- @param limits  as from `schema.load`
 function M.init(limits)
-  local number = 0
-  local names = {}
-  for name in pairs(limits) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local limit = limits[name]
-    number = number + 1
+  for name, limit in pairs(limits) do
     local interval = limit.seconds * 1000 / limit.allow
     policies[name] = {
       name = name, by = limit.by, off = limit.off,
-      prefix = string.char(64 + number),
+      seed = mix(bxor(shared.memory.seed, mix(ngx.crc32_long(name) + 0ULL))),
       interval = interval,
       window = interval * limit.burst,
-      keep = interval * limit.burst / 1000 + KEEP,
       -- The draft knows quota and window, not rate and burst: the whole burst, and how long it takes to come back.
       policy = ('"%s";q=%d;w=%d'):format(name, limit.burst, ceil(interval * limit.burst / 1000)),
       refused = ('gateway_limited_total{limit="%s"}'):format(name),
@@ -60,37 +67,58 @@ function M.of(names, by)
   return list
 end
 
---- Takes one request from a limit.
--- @param who  whom it counts for, any string
--- @return how many are left, seconds until all are back; or nil, seconds until the next one
-function M.take(policy, who)
-  local key = policy.prefix .. who
-  local interval, window = policy.interval, policy.window
-  local moment = now() * 1000
-  local paid_back = dict:get(key)
-  if not paid_back or paid_back <= moment then
-    paid_back = moment + interval
-    dict:set(key, paid_back, policy.keep)
-  else
-    local over = paid_back + interval - moment - window
-    if over <= SLACK then
-      paid_back = dict:incr(key, interval)
-      if not paid_back then
-        paid_back = moment + interval    -- it ended between the two calls
-        dict:set(key, paid_back, policy.keep)
-      end
-      over = paid_back - moment - window
-      if over > SLACK then
-        dict:incr(key, -interval)    -- another worker was faster
-      end
-    end
-    if over > SLACK then
-      metrics.count(policy.refused)
-      local wait = ceil(over / 1000)
-      return nil, wait < 1 and 1 or wait
+local function busier(one, other)
+  return entries[one].paid_back <= entries[other].paid_back and one or other
+end
+
+-- The place of a tag that is not where it would be best.
+local function elsewhere(place, tag, moment)
+  local first = place - place % 4
+  if entries[first].tag == tag then
+    return first
+  elseif entries[first + 1].tag == tag then
+    return first + 1
+  elseif entries[first + 2].tag == tag then
+    return first + 2
+  elseif entries[first + 3].tag == tag then
+    return first + 3
+  end
+  local found = place
+  if entries[place].paid_back > moment then
+    found = busier(busier(first, first + 1), busier(first + 2, first + 3))
+    if entries[found].paid_back > moment then
+      metrics.count("gateway_limit_evictions_total")
     end
   end
+  entries[found].paid_back = 0
+  entries[found].tag = tag
+  return found
+end
+
+local function refuse(policy, over)
+  metrics.count(policy.refused)
+  local wait = ceil(over / 1000)
+  return nil, wait < 1 and 1 or wait
+end
+
+--- Takes one request from a limit.
+-- @param who  whom it counts for, 64 bits
+-- @return how many are left, seconds until all are back; or nil, seconds until the next one
+function M.take(policy, who)
+  local hash = mix(bxor(who, policy.seed))
+  local tag = bor(hash, 1ULL)
+  local place = tonumber(band(rshift(hash, 1), MASK))
+  local moment = now() * 1000
+  if entries[place].tag ~= tag then
+    place = elsewhere(place, tag, moment)
+  end
+  local interval, window = policy.interval, policy.window
+  local paid_back = max(entries[place].paid_back, moment) + interval
   local used = paid_back - moment
+  if used - window > SLACK then
+    return refuse(policy, used - window)
+  end
+  entries[place].paid_back = paid_back
   return floor((window - used) / interval + SLACK), ceil(used / 1000)
 end
 

@@ -2,13 +2,14 @@
 
 local cjson = require("cjson.safe").new()
 local ecdsa = require "shop.ecdsa"
+local limits = require "shop.limits"
 
 cjson.decode_max_depth(8)
 
 local M = {}
 
---- A hash of the `email` in the JSON body, as the accounts service would compare it; nil when there is none: then the
--- service refuses the request by itself.
+--- What limits count the `email` in the JSON body by, spelled as the accounts service would compare it; nil when there is
+-- none: then the service refuses the request by itself.
 function M.email_tried()
   ngx.req.read_body()
   local text = ngx.req.get_body_data()
@@ -18,7 +19,7 @@ function M.email_tried()
     return nil
   end
   email = email:gsub("^%s+", ""):gsub("%s+$", ""):lower()
-  return ecdsa.sha256(email, #email)
+  return limits.who(ecdsa.sha256(email, #email))
 end
 
 return M

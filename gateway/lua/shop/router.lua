@@ -8,7 +8,11 @@ local find, sub, gsub, char = string.find, string.sub, string.gsub, string.char
 
 local M = {}
 
+local PREFIX = "/api/v1/"
+local BELOW = #PREFIX + 1
+
 local root
+local below  -- the node of PREFIX
 local plain  -- whole path -> node, for paths without `{name}`: one look-up
 
 local function new_node()
@@ -45,6 +49,8 @@ function M.build(routes)
       plain[route.path] = node
     end
   end
+  local api = root.children.api
+  below = api and api.children.v1
   for node in pairs(nodes) do
     local allowed = {}
     for _, method in ipairs(ORDER) do
@@ -72,15 +78,8 @@ function M.path_of(request_uri)
   return path
 end
 
---- @return the node of a path: `routes` by method, `allow` for the Allow header; nil when there is none
-function M.match(path)
-  local node = plain[path]
-  if node then
-    return node
-  end
-  node = root
-  local rest
-  local start = 2
+local function walk(path)
+  local node, start, rest = root, 2, nil
   while true do
     local slash = find(path, "/", start, true)
     local segment = sub(path, start, slash and slash - 1 or -1)
@@ -97,6 +96,46 @@ function M.match(path)
     end
     start = slash + 1
   end
+end
+
+-- The next two are `walk` for most paths with names in them, two or three segments below /api/v1/, and without a loop:
+-- LuaJIT compiles what calls them as one piece. What they can't say they leave to `walk`.
+
+local function last(path, node, start)
+  local segment = sub(path, start)
+  node = node.children[segment] or node.any
+  if not node or node.rest or segment == "" then
+    return walk(path)
+  end
+  return node.routes and node
+end
+
+local function walk_short(path)
+  local first = find(path, "/", BELOW, true)
+  local node = first and below and below.children[sub(path, BELOW, first - 1)]
+  if not node or node.rest then
+    return walk(path)
+  end
+  local second = find(path, "/", first + 1, true)
+  if not second then
+    return last(path, node, first + 1)
+  end
+  node = node.children[sub(path, first + 1, second - 1)] or node.any
+  if not node or node.rest or second == first + 1 or find(path, "/", second + 1, true) then
+    return walk(path)
+  end
+  return last(path, node, second + 1)
+end
+
+--- @return the node of a path: `routes` by method, `allow` for the Allow header; nil when there is none
+function M.match(path)
+  local node = plain[path]
+  if node then
+    return node
+  elseif sub(path, 1, BELOW - 1) == PREFIX then
+    return walk_short(path) or nil
+  end
+  return walk(path)
 end
 
 return M

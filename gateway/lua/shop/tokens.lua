@@ -1,5 +1,6 @@
--- From an Authorization header to who asks. A token is verified once; then its claims stand in a shared dict as one short
--- string under a hash of the whole header value. Expiry and deny list are looked at every time.
+-- From an Authorization header to who asks. A token is verified once; then what it says is known to each worker under the
+-- whole header value, and to all workers, in a shared dict, as one short string under a hash of it. Expiry and deny list are
+-- looked at every time.
 --
 -- The string: user id (36), mask of roles + 32 (1), time of issue (10 digits), session id. The flags: expiry since EPOCH.
 
@@ -8,20 +9,33 @@ local ecdsa = require "shop.ecdsa"
 local ffi = require "ffi"
 local jwks = require "shop.jwks"
 local jwt = require "shop.jwt"
+local limits = require "shop.limits"
 local metrics = require "shop.metrics"
+local shared = require "shop.shared_memory"
+local clear = require "table.clear"
 
 local ngx = ngx
 local now = ngx.now
 local sub, byte, char = string.sub, string.byte, string.char
 local sha256 = ecdsa.sha256
-local session_revoked, user_revoked_before = denylist.session_revoked, denylist.user_revoked_before
 local verified = ngx.shared.shop_tokens
 local state = ngx.shared.shop_state
+local memory = shared.memory
+local revoked_sessions, revoked_users = denylist.sessions, denylist.users
 
 local M = {}
 
 local EPOCH = 1735689600    -- 2025-01-01: an expiry fits in 31 bits as long as one is allowed at all
 local issuer, audience
+
+-- What this worker knows, by numbers that are given to tokens in turn: one table of texts and two of numbers cost the garbage
+-- collector next to nothing, a table for each token would. Full, they are emptied and filled again from the shared dict.
+local KNOWN = 16384
+local LONGEST = 2048    -- bytes; longer tokens stay in the shared dict only
+local number_of, users, sessions = {}, {}, {}
+local count = 0
+local epoch = -1
+local facts = ffi.new("struct { double expires, issued; uint64_t who; int32_t roles; }[?]", KNOWN + 1)
 
 local function verify(authorization)
   local header, kid, signed, payload, signature = jwt.parse(authorization)
@@ -45,18 +59,14 @@ local function verify(authorization)
   return ("%s%s%010d%s"):format(claims.user, char(32 + claims.roles), claims.issued, claims.session), claims.expires
 end
 
---- Who a header value speaks for.
--- @param data, length  the value of the Authorization header, where it stands in memory
--- @return user id, mask of roles; or nil and the reason. "no_keys" means that nobody can be verified now.
-function M.check(data, length)
-  local name = sha256(data, length)
+-- Gives a token a number, out of the shared dict or by verifying it.
+local function learn(authorization)
+  local name = sha256(authorization, #authorization)
   local claims, expires = verified:get(name)
   if claims then
-    if expires + EPOCH <= now() then
-      return nil, "expired"
-    end
+    expires = expires + EPOCH
   else
-    claims, expires = verify(ffi.string(data, length))
+    claims, expires = verify(authorization)
     if not claims then
       return nil, expires
     end
@@ -64,15 +74,65 @@ function M.check(data, length)
     -- A full dict drops the oldest entry, a failed write costs one more verification: both harmless.
     verified:set(name, claims, expires - now(), math.floor(expires) - EPOCH)
   end
-  local user = sub(claims, 1, 36)
-  if session_revoked(sub(claims, 48)) then
+  local number = 0
+  if #authorization <= LONGEST then
+    if count == KNOWN then
+      clear(number_of)
+      count = 0
+    end
+    count = count + 1
+    number = count
+    number_of[authorization] = number
+  end
+  local fact = facts[number]
+  fact.expires, fact.issued, fact.roles = expires, tonumber(sub(claims, 38, 47)), byte(claims, 37) - 32
+  users[number], sessions[number] = sub(claims, 1, 36), sub(claims, 48)
+  fact.who = limits.who(sha256(users[number], 36))
+  return number
+end
+
+local function forget()
+  clear(number_of)
+  count = 0
+  epoch = memory.token_epoch
+end
+
+--- Who a header value speaks for.
+-- @return what `limits` counts the user by, mask of roles; or nil and the reason. "no_keys" means that nobody can be
+--         verified now.
+function M.check(authorization)
+  if memory.token_epoch ~= epoch then
+    forget()
+  end
+  if memory.revocations ~= denylist.seen then
+    denylist.catch_up()
+  end
+  local number = number_of[authorization]
+  if not number then
+    local reason
+    number, reason = learn(authorization)
+    if not number then
+      return nil, reason
+    end
+  end
+  local fact = facts[number]
+  if fact.expires <= now() then
+    return nil, "expired"
+  end
+  if revoked_sessions[sessions[number]] then
     return nil, "revoked"
   end
-  local before = user_revoked_before(user)
-  if before and tonumber(sub(claims, 38, 47)) < before then
+  local before = revoked_users[users[number]]
+  if before and fact.issued < before then
     return nil, "revoked"
   end
-  return user, byte(claims, 37) - 32
+  return fact.who, fact.roles
+end
+
+--- Makes every worker look again at every token, from its next request on.
+function M.forget_all()
+  verified:flush_all()
+  memory.token_epoch = memory.token_epoch + 1
 end
 
 --- In the master, at start and at each reload. The dict outlives a reload: what was verified for another issuer or audience
