@@ -63,6 +63,7 @@ class CancelReason(models.TextChoices):
     STAFF = "staff"
     EXPIRED = "expired"
     REPLACED = "replaced"
+    OUT_OF_STOCK = "out_of_stock"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Messages as svc-payments sends them, written by hand from the event catalogue."""
+"""Messages as svc-payments and svc-catalog send them, written by hand from the event catalogue."""
 
 from __future__ import annotations
 
@@ -32,6 +32,30 @@ def payment_refunded(
         "refunded_total": {"amount": total, "currency": "USD"},
     }
     return "payment.refunded.v1", _payment(payment, **more, **changes)
+
+
+def payment_action_required(payment: dict[str, Any], **changes: Any) -> Message:
+    return "payment.action_required.v1", _payment(payment, **changes)
+
+
+def payment_refund_failed(
+    payment: dict[str, Any], *, refund_id: object, amount: int, **changes: Any
+) -> Message:
+    more = {
+        "refund_id": str(refund_id),
+        "refund_amount": {"amount": amount, "currency": "USD"},
+        "failure_code": "expired_or_canceled_card",
+    }
+    return "payment.refund_failed.v1", _payment(payment, **more, **changes)
+
+
+def stock_shortage(order_id: object, variant_id: object, missing: int = 1) -> Message:
+    line = {
+        "variant_id": str(variant_id),
+        "product_id": "01938b8e-0000-7000-8000-0000000000c1",
+        "missing": missing,
+    }
+    return "stock.shortage.v1", {"order_id": str(order_id), "lines": [line]}
 
 
 def payment_disputed(payment: dict[str, Any], **changes: Any) -> Message:

@@ -12,14 +12,14 @@ from orders.models import CheckoutSaga, CheckoutStep, Order
 from shared_lib.api.idempotency import IdempotencyInProgress, IdempotencyKeyReused
 from shared_lib.contracts.events import OrderPlaced
 from shared_lib.exceptions import ServiceUnavailable
-from shared_lib.failpoints import names_of
+from shared_lib.failpoints import NAMES
 from shared_lib.testing.failpoints import armed
 from tests.conftest import Buyer
 from tests.crashes import die_at, let_lease_run_out, let_time_pass
 from tests.invariants import assert_nothing_is_lost
 from tests.shop import Shop
 
-POINTS = [name for name in names_of("svc-orders") if name.startswith(("checkout.", "offer."))]
+POINTS = [name for name in NAMES["svc-orders"] if name.startswith(("checkout.", "offer."))]
 
 
 @pytest.fixture

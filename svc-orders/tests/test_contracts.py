@@ -21,5 +21,10 @@ SAMPLES = [
     messages.payment_refunded(
         _PAYMENT, refund_id="01938b8e-0000-7000-8000-0000000000f9", amount=2000, total=2500
     ),
+    messages.payment_action_required(_PAYMENT),
+    messages.payment_refund_failed(_PAYMENT, refund_id="01938b8e-0000-7000-8000-0000000000f9", amount=2000),
     messages.payment_disputed(_PAYMENT),
+    messages.stock_shortage(
+        "01938b8e-0000-7000-8000-0000000000f1", "01938b8e-0000-7000-8000-0000000000a1", missing=2
+    ),
 ]

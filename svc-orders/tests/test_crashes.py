@@ -11,16 +11,23 @@ import pytest
 from orders import services
 from orders.models import OrderPayment, OrderStatus, Refund
 from shared_lib.exceptions import DomainError
-from shared_lib.failpoints import names_of
+from shared_lib.failpoints import NAMES
 from shared_lib.ids import uuid7
 from tests.conftest import Buyer
 from tests.crashes import die_at, let_time_pass
 from tests.invariants import assert_nothing_is_lost
-from tests.messages import payment_canceled, payment_disputed, payment_refunded, payment_succeeded
+from tests.messages import (
+    payment_canceled,
+    payment_disputed,
+    payment_refund_failed,
+    payment_refunded,
+    payment_succeeded,
+    stock_shortage,
+)
 from tests.shop import Shop
 
 OF_CHECKOUTS = ("checkout.", "offer.")
-POINTS = [name for name in names_of("svc-orders") if not name.startswith(OF_CHECKOUTS)]
+POINTS = [name for name in NAMES["svc-orders"] if not name.startswith(OF_CHECKOUTS)]
 Act = Callable[[], Any]
 Arrange = Callable[[Buyer, Any], Act]
 
@@ -96,6 +103,35 @@ def _sending_money_back(buyer: Buyer, deliver: Any) -> Act:
     services.cancel_order(order_id=buyer.order().id, who=buyer.id)
     refund_id = Refund.objects.get().id
     return lambda: services.send_refund(refund_id)
+
+
+@arranges("refund.fail")
+def _sending_money_back_in_vain(buyer: Buyer, deliver: Any) -> Act:
+    send = _sending_money_back(buyer, deliver)
+    # Somebody has paid all of it back by hand at the provider.
+    refund = Refund.objects.get()
+    buyer.shop.refunds["by-hand"] = {
+        "id": "by-hand",
+        "amount": {"amount": refund.amount, "currency": "USD"},
+        "status": "succeeded",
+    }
+    return send
+
+
+@arranges("event.refund_failed")
+def _hearing_that_a_refund_failed(buyer: Buyer, deliver: Any) -> Act:
+    _sending_money_back(buyer, deliver)()
+    refund = Refund.objects.get()
+    payment = buyer.shop.move_payment(refund.payment_id, "succeeded")
+    message = payment_refund_failed(payment, refund_id=refund.id, amount=refund.amount)
+    return lambda: deliver(message)
+
+
+@arranges("event.shortage")
+def _hearing_of_missing_stock(buyer: Buyer, deliver: Any) -> Act:
+    _hearing_of_the_money(buyer, deliver)()
+    message = stock_shortage(buyer.order().id, buyer.variant)
+    return lambda: deliver(message)
 
 
 @arranges("event.refund")

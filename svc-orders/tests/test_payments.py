@@ -15,6 +15,7 @@ from shared_lib.ids import uuid7
 from tests.conftest import Buyer
 from tests.crashes import die_at
 from tests.messages import (
+    payment_action_required,
     payment_attempt_failed,
     payment_canceled,
     payment_disputed,
@@ -341,3 +342,35 @@ def test_a_payment_that_is_made_while_the_order_is_cancelled_cannot_be_paid(buye
 
     assert buyer.order().status == "cancelled"
     assert {payment["status"] for payment in shop.payments.values()} == {"canceled"}
+
+
+def test_a_payment_that_waits_for_the_buyer_shows_it_at_the_order(
+    buyer: Buyer, shop: Shop, api: Any, deliver: Any
+):
+    order_id = buyer.place()["id"]
+    first = dict(shop.move_payment(buyer.order().payment_id, "requires_action"))
+    message = payment_action_required(first)
+
+    [event_id] = deliver(message)
+    deliver(message, again=event_id)
+
+    shown = api.as_user(buyer.id).get(f"/api/v1/orders/{order_id}").json()
+    assert (shown["status"], shown["payment_status"]) == ("awaiting_payment", "unpaid")
+    assert shown["payment"] == {"id": first["id"], "status": "requires_action", "action": None}
+    version = buyer.order().version
+
+    deliver(payment_succeeded(shop.move_payment(first["id"], "succeeded")))
+    deliver(message)
+
+    assert buyer.order().version == version + 1
+    assert (buyer.payment_row().status, buyer.order().status) == ("succeeded", "confirmed")
+
+
+def test_an_action_that_is_needed_after_all_starts_the_clock_again(buyer: Buyer, shop: Shop, deliver: Any):
+    buyer.place()
+    deliver(payment_processing(shop.move_payment(buyer.order().payment_id, "processing")))
+    assert buyer.order().payment_status == "processing"
+
+    deliver(payment_action_required(shop.move_payment(buyer.order().payment_id, "requires_action")))
+
+    assert (buyer.order().payment_status, buyer.payment_row().status) == ("unpaid", "requires_action")

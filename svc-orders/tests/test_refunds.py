@@ -8,8 +8,10 @@ from django.utils import timezone
 
 from orders import services
 from orders.models import Refund
+from shared_lib.events import TooEarly
+from shared_lib.ids import uuid7
 from tests.conftest import Buyer
-from tests.messages import payment_refunded
+from tests.messages import payment_disputed, payment_refund_failed, payment_refunded, payment_succeeded
 from tests.shop import Shop
 
 
@@ -95,3 +97,61 @@ def test_the_event_may_come_before_the_answer(refund: Refund, paid: Buyer, shop:
     refund.refresh_from_db()
     assert refund.status == "succeeded"
     assert paid.order().payment_status == "refunded"
+
+
+def test_a_refund_that_failed_late_is_seen_in_the_history_and_kept_for_people(
+    refund: Refund, paid: Buyer, shop: Shop, deliver: Any
+):
+    services.send_refund(refund.id)
+    before = paid.order().version
+    payment = shop.move_payment(refund.payment_id, "succeeded")
+    message = payment_refund_failed(payment, refund_id=refund.id, amount=refund.amount)
+
+    [event_id] = deliver(message)
+    deliver(message, again=event_id)
+    deliver(message)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.due_at) == ("failed", None)
+    assert "expired_or_canceled_card" in refund.error
+    assert [reason for _, reason, _ in paid.history()].count("refund_failed") == 1
+    order = paid.order()
+    assert (order.status, order.payment_status, order.version) == ("cancelled", "paid", before + 1)
+
+
+def test_a_failure_that_is_told_after_the_money_moved_changes_nothing(
+    refund: Refund, paid: Buyer, shop: Shop, deliver: Any
+):
+    payment = dict(shop.move_payment(refund.payment_id, "succeeded"))
+    later = shop.move_payment(refund.payment_id, "succeeded")
+    deliver(payment_refunded(later, refund_id=refund.id, amount=refund.amount, total=refund.amount))
+
+    deliver(payment_refund_failed(payment, refund_id=refund.id, amount=refund.amount))
+
+    refund.refresh_from_db()
+    assert refund.status == "succeeded"
+    assert paid.order().payment_status == "refunded"
+
+
+def test_a_refund_made_elsewhere_that_failed_is_noted_too(paid: Buyer, shop: Shop, deliver: Any):
+    order = paid.order()
+    payment = shop.move_payment(order.payment_id, "succeeded")
+
+    deliver(payment_refund_failed(payment, refund_id=uuid7(), amount=100))
+
+    refund = Refund.objects.get()
+    assert (refund.order_id, refund.amount, refund.status) == (order.id, 100, "failed")
+
+
+@pytest.mark.parametrize("kind", [payment_refund_failed, payment_disputed])
+def test_what_became_of_money_waits_for_the_money(buyer: Buyer, shop: Shop, deliver: Any, kind: Any):
+    buyer.place()
+    success = dict(shop.move_payment(buyer.order().payment_id, "succeeded"))
+    more = {"refund_id": uuid7(), "amount": 1} if kind is payment_refund_failed else {}
+    early = kind(shop.move_payment(buyer.order().payment_id, "succeeded"), **more)
+    with pytest.raises(TooEarly):
+        deliver(early)
+
+    deliver(payment_succeeded(success), early)
+
+    assert (buyer.order().status, buyer.payment_row().version) == ("confirmed", 3)

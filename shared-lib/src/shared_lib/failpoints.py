@@ -37,7 +37,19 @@ def _steps(*names: str) -> tuple[str, ...]:
 
 
 NAMES: dict[str, tuple[str, ...]] = {
-    SHARED: (),
+    SHARED: (
+        *_steps("relay.publish"),
+        "relay.marked",
+        "inbox.uncommitted",
+        "inbox.committed",
+        "inbox.acknowledged",
+        "inbox.copied_aside",
+        "dead_letters.copied",
+        "idempotency.claimed",
+        *_steps("idempotency.complete"),
+        "idempotency.committed",
+        *_steps("jobs.hint"),
+    ),
     "svc-accounts": (),
     "svc-catalog": _steps(
         "reserve.commit",
@@ -59,8 +71,9 @@ NAMES: dict[str, tuple[str, ...]] = {
         *_steps("close.wish", "close.replace", "close.claim", "close.cancel_payment", "close.settle"),
         *_steps("payment.attach", "payment.create", "payment.take", "payment.drop", "payment.take_dropped"),
         *_steps("payment.mark_canceled"),
-        *_steps("event.payment", "event.refund", "event.dispute"),
-        *_steps("refund.claim", "refund.send", "refund.note"),
+        *_steps("event.payment", "event.refund", "event.refund_failed", "event.dispute"),
+        *_steps("event.shortage"),
+        *_steps("refund.claim", "refund.send", "refund.note", "refund.fail"),
         *_steps("fulfilment.ship", "fulfilment.deliver", "shipping.add_method"),
     ),
     "svc-payments": _steps(
@@ -82,8 +95,13 @@ NAMES: dict[str, tuple[str, ...]] = {
         "webhooks.settle",
         "webhooks.note",
         "webhooks.forget",
+        "disputes.outcome",
         "reconcile.provider",
         "reconcile.abandon",
+        "reconcile.begin",
+        "reconcile.page",
+        "reconcile.ask",
+        "reconcile.report",
     ),
     "svc-notifications": (),
 }

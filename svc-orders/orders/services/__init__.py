@@ -7,6 +7,8 @@ payments      what svc-payments says of a payment, new payments; with payment_ev
 refunds       money that goes back
 fulfilment    shipping and delivery
 shipping      shipping methods
+shortages     stock that is missing for a paid order
+history       who, when, why
 transitions   the steps of an order's life that the others are made of
 locks         every row lock, and their order
 """
@@ -18,6 +20,8 @@ from orders.services.offers import CheckoutRequest, quote_order
 from orders.services.payment_events import (
     note_dispute,
     note_refund,
+    note_refund_failure,
+    take_payment_action,
     take_payment_canceled,
     take_payment_failure,
     take_payment_processing,
@@ -26,6 +30,7 @@ from orders.services.payment_events import (
 from orders.services.payments import start_payment
 from orders.services.refunds import send_due_refunds, send_refund
 from orders.services.shipping import add_shipping_method
+from orders.services.shortages import take_shortage
 from orders.services.undoing import forget_checkouts, settle_checkouts
 
 __all__ = [
@@ -38,6 +43,7 @@ __all__ = [
     "forget_checkouts",
     "note_dispute",
     "note_refund",
+    "note_refund_failure",
     "place_order",
     "quote_order",
     "send_due_refunds",
@@ -45,8 +51,10 @@ __all__ = [
     "settle_checkouts",
     "ship_order",
     "start_payment",
+    "take_payment_action",
     "take_payment_canceled",
     "take_payment_failure",
     "take_payment_processing",
     "take_payment_success",
+    "take_shortage",
 ]

@@ -9,8 +9,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from orders.models import FulfillmentStatus, Order, Shipment
+from orders.services.history import note
 from orders.services.locks import lock_order
-from orders.services.transitions import note, state_of
+from orders.services.transitions import state_of
 from shared_lib.contracts.events import OrderDelivered, OrderShipped
 from shared_lib.events import publish
 from shared_lib.failpoints import around

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -16,15 +18,18 @@ from orders.models import (
     Refund,
     RefundStatus,
 )
+from orders.services import refunds
 from orders.services.locks import lock_order_or_draft
 from orders.services.payments import take_payment
 from shared_lib.contracts.events import (
     OrderRefunded,
+    PaymentActionRequired,
     PaymentAttemptFailed,
     PaymentCanceled,
     PaymentDisputed,
     PaymentProcessing,
     PaymentRefunded,
+    PaymentRefundFailed,
     PaymentSucceeded,
 )
 from shared_lib.contracts.events import PaymentState as PaymentMessage
@@ -38,6 +43,11 @@ def take_payment_processing(event: PaymentProcessing) -> None:
 
 def take_payment_success(event: PaymentSucceeded) -> None:
     _take_event(event, PaymentState.SUCCEEDED)
+
+
+def take_payment_action(event: PaymentActionRequired) -> None:
+    """The way to what the buyer has to do is not in the event: svc-payments shows it."""
+    _take_event(event, PaymentState.REQUIRES_ACTION)
 
 
 def take_payment_canceled(event: PaymentCanceled) -> None:
@@ -108,17 +118,40 @@ def _close_refund(order: Order, payment: OrderPayment, event: PaymentRefunded) -
         return True
     _, made = Refund.objects.get_or_create(
         pk=event.refund_id,
-        defaults={
-            "order": order,
-            "payment_id": payment.id,
-            "currency": event.refund_amount.currency,
-            "amount": event.refund_amount.amount,
-            "reason": "made_elsewhere",
-            "status": RefundStatus.SUCCEEDED,
-            "due_at": None,
-        },
+        defaults={**_made_elsewhere(order, payment, event), "status": RefundStatus.SUCCEEDED},
     )
     return made
+
+
+def _made_elsewhere(
+    order: Order, payment: OrderPayment, event: PaymentRefunded | PaymentRefundFailed
+) -> dict[str, Any]:
+    """The row of a refund that was not asked for here."""
+    return {
+        "order": order,
+        "payment_id": payment.id,
+        "currency": event.refund_amount.currency,
+        "amount": event.refund_amount.amount,
+        "reason": "made_elsewhere",
+        "status": RefundStatus.ACCEPTED,
+        "due_at": None,
+    }
+
+
+@around("event.refund_failed")
+@transaction.atomic
+def note_refund_failure(event: PaymentRefundFailed) -> None:
+    """A refund that the provider refused for good: people see it at the order and may ask for the money again."""
+    found = _find(event, had_money=True)
+    if found is None:
+        return
+    order, payment = found
+    _check_had_money(payment)
+    if event.version > payment.version:
+        payment.version = event.version
+        payment.save()
+    Refund.objects.get_or_create(pk=event.refund_id, defaults=_made_elsewhere(order, payment, event))
+    refunds.mark_failed(order, event.refund_id, error=f"The provider refused: {event.failure_code}.")
 
 
 @around("event.dispute")

@@ -11,8 +11,9 @@ from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from orders import clients
-from orders.models import Order, OrderPayment, Refund, RefundStatus
-from orders.services.locks import claim_refunds
+from orders.models import Order, OrderPayment, OrderStatus, Refund, RefundStatus
+from orders.services.history import note
+from orders.services.locks import claim_refunds, lock_order_or_draft
 from orders.services.sweeping import BATCH, sweep
 from shared_lib.contracts.internal.payments import RefundRequest
 from shared_lib.exceptions import DomainError
@@ -22,15 +23,17 @@ from shared_lib.money import Money
 
 logger = structlog.get_logger(__name__)
 
+_OPEN = (RefundStatus.PENDING, RefundStatus.ACCEPTED)
+
 # A week: what svc-payments cannot take by then is for people to look at.
 _PAUSES = (10, 30, 60, 300, *(600,) * 1000)
 
 
 def request_rest(order: Order, payment: OrderPayment, *, reason: str) -> Refund | None:
     """Decides that all that is left of a payment goes back; None when nothing is left. The order's row is locked."""
-    under_way = Refund.objects.filter(
-        payment_id=payment.id, status__in=[RefundStatus.PENDING, RefundStatus.ACCEPTED]
-    ).aggregate(amount=Sum("amount"))["amount"]
+    under_way = Refund.objects.filter(payment_id=payment.id, status__in=_OPEN).aggregate(
+        amount=Sum("amount")
+    )["amount"]
     rest = payment.amount - payment.refunded_amount - (under_way or 0)
     if rest <= 0:
         return None
@@ -71,7 +74,7 @@ def _send(refund: Refund) -> None:
         with around("refund.send"):
             answer = clients.refund_payment(payment_id=refund.payment_id, request=request)
     except clients.RefundRefused as refusal:
-        _settle(refund, RefundStatus.FAILED, str(refusal))
+        _fail(refund, str(refusal))
     except DomainError as error:
         _write(refund, error=str(error))
         logger.warning("refund_delayed", refund=str(refund.id), attempts=refund.attempts, error=str(error))
@@ -83,22 +86,38 @@ def _take_answer(refund: Refund, status: str) -> None:
     """That the money moved is told by `payment.refunded`; until then svc-payments is asked again, in case it failed."""
     match status:
         case "failed":
-            _settle(refund, RefundStatus.FAILED, "The provider could not move the money.")
+            _fail(refund, "The provider could not move the money.")
         case "succeeded":
-            _settle(refund, RefundStatus.ACCEPTED)
+            _write(refund, status=RefundStatus.ACCEPTED, error="", due_at=None)
         case _:
             _write(refund, status=RefundStatus.ACCEPTED, error="")
-
-
-def _settle(refund: Refund, status: RefundStatus, error: str = "") -> None:
-    _write(refund, status=status, error=error, due_at=None)
-    if status == RefundStatus.FAILED:
-        logger.error("refund_failed", refund=str(refund.id), payment=str(refund.payment_id), error=error)
 
 
 @around("refund.note")
 @transaction.atomic
 def _write(refund: Refund, **values: Any) -> None:
     """Changes the row while it is open: `payment.refunded` may have come before an answer."""
-    open_row = Refund.objects.filter(pk=refund.pk, status__in=[RefundStatus.PENDING, RefundStatus.ACCEPTED])
-    open_row.update(**values, updated_at=timezone.now())
+    Refund.objects.filter(pk=refund.pk, status__in=_OPEN).update(**values, updated_at=timezone.now())
+
+
+@around("refund.fail")
+@transaction.atomic
+def _fail(refund: Refund, error: str) -> None:
+    order = lock_order_or_draft(refund.order_id)
+    if order is not None:
+        mark_failed(order, refund.id, error=error)
+
+
+def mark_failed(order: Order, refund_id: UUID, *, error: str) -> None:
+    """No money went back, for good. What was to go back may be asked for again, by another refund.
+
+    The order's row is locked. A refund whose end is known already stays as it is.
+    """
+    open_row = Refund.objects.filter(pk=refund_id, status__in=_OPEN)
+    if not open_row.update(status=RefundStatus.FAILED, error=error, due_at=None, updated_at=timezone.now()):
+        return
+    logger.error("refund_failed", refund=str(refund_id), order=str(order.id), error=error)
+    if order.status != OrderStatus.DRAFT:
+        order.bump()
+        order.save()
+        note(order, reason="refund_failed")

@@ -6,11 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.utils import timezone
-
 from orders.models import (
     Order,
-    OrderHistory,
     OrderLine,
     OrderPayment,
     OrderStatus,
@@ -18,6 +15,7 @@ from orders.models import (
     PaymentStatus,
 )
 from orders.services import refunds
+from orders.services.history import note
 from shared_lib.contracts.events import OrderCancelled, OrderConfirmed
 from shared_lib.contracts.events import OrderLine as LineMessage
 from shared_lib.events import publish
@@ -48,13 +46,6 @@ def cancel(order: Order, *, reason: str, who: UUID | None) -> None:
     if was_confirmed:
         for payment in OrderPayment.objects.filter(order=order, status=PaymentState.SUCCEEDED):
             refunds.request_rest(order, payment, reason="order_cancelled")
-
-
-def note(order: Order, *, reason: str = "", who: UUID | None = None) -> OrderHistory:
-    """One row of history for the status that the order has come to."""
-    return OrderHistory.objects.create(
-        order=order, status=order.status, at=timezone.now(), reason=reason, who=who
-    )
 
 
 def state_of(order: Order, lines: Iterable[OrderLine] | None = None) -> dict[str, Any]:
