@@ -7,6 +7,7 @@ from uuid import UUID
 
 from cart import services
 from shared_lib.contracts.events import (
+    OrderCancelled,
     OrderConfirmed,
     ProductArchived,
     ProductPublished,
@@ -37,7 +38,17 @@ def on_order_confirmed(event: OrderConfirmed) -> None:
     quantities: Counter[UUID] = Counter()
     for line in event.lines:
         quantities[line.variant_id] += line.quantity
-    services.subtract_ordered(cart_id=event.cart_id, user_id=event.user_id, quantities=quantities)
+    services.subtract_ordered(
+        order_id=event.order_id,
+        cart_id=event.cart_id,
+        user_id=event.user_id,
+        quantities=quantities,
+        codes=event.coupon_codes,
+    )
+
+
+def on_order_cancelled(event: OrderCancelled) -> None:
+    services.give_uses_back(order_id=event.order_id)
 
 
 def on_user_erased(event: UserErased) -> None:
@@ -50,5 +61,6 @@ EVENT_HANDLERS: EventHandlers = {
     ProductArchived: on_product_archived,
     StockChanged: on_stock_changed,
     OrderConfirmed: on_order_confirmed,
+    OrderCancelled: on_order_cancelled,
     UserErased: on_user_erased,
 }

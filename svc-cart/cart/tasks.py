@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import structlog
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
 from cart import services
+from shared_lib.exceptions import ServiceUnavailable
+
+log = structlog.get_logger(__name__)
+
+_TOMBSTONES_KEPT_FOR = timedelta(days=90)
 
 
 @shared_task
@@ -17,5 +23,25 @@ def expire_guest_carts() -> int:
     unchanged_since = timezone.now() - timedelta(days=settings.CART_GUEST_DAYS)
     total = 0
     while removed := services.expire_guest_carts(unchanged_since=unchanged_since):
+        total += removed
+    return total
+
+
+@shared_task
+def refresh_coupon_categories() -> int:
+    """Learns which categories lie below those of coupons. Without svc-catalog what is known stays."""
+    try:
+        return services.refresh_coupon_categories()
+    except ServiceUnavailable as error:
+        log.warning("coupon_categories_not_refreshed", reason=str(error))
+        return 0
+
+
+@shared_task
+def forget_closed_orders() -> int:
+    """Removes the tombstones of coupon uses that are so old that no request for the order can still be on its way."""
+    closed_before = timezone.now() - _TOMBSTONES_KEPT_FOR
+    total = 0
+    while removed := services.forget_closed_orders(closed_before=closed_before):
         total += removed
     return total

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from factory.declarations import LazyFunction, RelatedFactory, Sequence, SubFactory
+from factory.declarations import LazyAttribute, LazyFunction, RelatedFactory, Sequence, SubFactory
 from factory.django import DjangoModelFactory
 
-from cart.models import Cart, CartLine, Product, Stock, Variant
+from cart.models import AppliedCoupon, Cart, CartLine, Coupon, CouponKind, Product, Stock, Variant
 from shared_lib.models import uuid7
 
 
@@ -57,3 +57,26 @@ class LineFactory(DjangoModelFactory[CartLine]):
     cart = SubFactory(CartFactory)
     variant = SubFactory(VariantFactory)
     quantity = 1
+
+
+class CouponFactory(DjangoModelFactory[Coupon]):
+    """10 % off everything, without any limit."""
+
+    class Meta:
+        model = Coupon
+
+    code = Sequence(lambda number: f"COUPON-{number}")
+    kind = CouponKind.PERCENT
+    basis_points = LazyAttribute(lambda coupon: 1000 if coupon.kind == CouponKind.PERCENT else 0)
+    fixed_amount = LazyAttribute(lambda coupon: 500 if coupon.kind == CouponKind.FIXED else 0)
+    category_slugs = LazyAttribute(lambda coupon: list(coupon.categories))
+    categories = LazyFunction(list)
+    currency = "USD"
+
+
+class AppliedCouponFactory(DjangoModelFactory[AppliedCoupon]):
+    class Meta:
+        model = AppliedCoupon
+
+    cart = SubFactory(CartFactory)
+    coupon = SubFactory(CouponFactory)

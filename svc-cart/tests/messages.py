@@ -9,6 +9,7 @@ VARIANT_ID = "01938b8e-0000-7000-8000-0000000000b1"
 OTHER_VARIANT_ID = "01938b8e-0000-7000-8000-0000000000b2"
 USER_ID = "01938b8e-0000-7000-8000-0000000000c1"
 CART_ID = "01938b8e-0000-7000-8000-0000000000d1"
+ORDER_ID = "01938b8e-0000-7000-8000-0000000000f1"
 
 
 def product_published(**changes: Any) -> tuple[str, dict[str, Any]]:
@@ -50,13 +51,26 @@ def stock_changed(**changes: Any) -> tuple[str, dict[str, Any]]:
     return "stock.changed.v1", data
 
 
-def order_confirmed(
-    *lines: tuple[Any, int], cart_id: Any = CART_ID, user_id: Any = USER_ID
-) -> tuple[str, dict[str, Any]]:
+def order_confirmed(*lines: tuple[Any, int], **changes: Any) -> tuple[str, dict[str, Any]]:
     """`lines` are variants and quantities."""
-    return "order.confirmed.v1", {
+    data = _order(*lines, **changes)
+    return "order.confirmed.v1", {**data, "payment_id": "01938b8e-0000-7000-8000-0000000000f3"}
+
+
+def order_cancelled(*lines: tuple[Any, int], **changes: Any) -> tuple[str, dict[str, Any]]:
+    return "order.cancelled.v1", {**_order(*lines, **changes), "reason": "expired"}
+
+
+def _order(
+    *lines: tuple[Any, int],
+    order_id: Any = ORDER_ID,
+    cart_id: Any = CART_ID,
+    user_id: Any = USER_ID,
+    **changes: Any,
+) -> dict[str, Any]:
+    return {
         "version": 2,
-        "order_id": "01938b8e-0000-7000-8000-0000000000f1",
+        "order_id": str(order_id),
         "number": "R4K7-92QX",
         "user_id": str(user_id),
         "cart_id": str(cart_id),
@@ -73,7 +87,7 @@ def order_confirmed(
             for variant_id, quantity in lines
         ],
         "total": {"amount": 5000, "currency": "USD"},
-        "payment_id": "01938b8e-0000-7000-8000-0000000000f3",
+        **changes,
     }
 
 

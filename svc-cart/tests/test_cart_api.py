@@ -28,6 +28,7 @@ EMPTY: dict[str, Any] = {
     "id": None,
     "version": 0,
     "lines": [],
+    "coupons": [],
     "subtotal": usd(0),
     "discount": usd(0),
     "total": usd(0),
@@ -68,6 +69,7 @@ def test_the_cart_shows_everything_from_the_read_model(user: Any, variant: Any) 
                 "available": 50,
             }
         ],
+        "coupons": [],
         "subtotal": usd(5997),
         "discount": usd(0),
         "total": usd(5997),

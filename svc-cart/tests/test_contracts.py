@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from shared_lib.testing.contracts import (  # noqa: F401
-    test_every_sample_is_read_to_its_last_field_by_the_inbox,
-    test_every_subscription_has_a_sample_written_by_hand,
-)
+from shared_lib.testing.contracts import *  # noqa: F403
 from tests import messages
 
 SAMPLES = [
@@ -14,5 +11,6 @@ SAMPLES = [
     messages.product_archived(),
     messages.stock_changed(),
     messages.order_confirmed((messages.VARIANT_ID, 2)),
+    messages.order_cancelled((messages.VARIANT_ID, 2), coupon_codes=["WELCOME10"]),
     messages.user_erased(),
 ]

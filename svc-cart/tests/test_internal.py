@@ -27,6 +27,7 @@ def test_a_snapshot_names_version_and_lines_and_takes_one_query(
         "lines": [
             {"line_id": str(line.pk), "variant_id": str(line.variant_id), "quantity": 2} for line in lines
         ],
+        "coupons": [],
     }
 
 
@@ -37,6 +38,7 @@ def test_a_user_without_a_cart_has_an_empty_one_of_version_0(internal: Any) -> N
         "user_id": str(user_id),
         "version": 0,
         "lines": [],
+        "coupons": [],
     }
 
 

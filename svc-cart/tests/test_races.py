@@ -102,7 +102,7 @@ def test_a_confirmed_order_and_an_addition_at_once_both_count() -> None:
     owner = Owner.user(user_id)
     results = at_once(
         lambda: services.subtract_ordered(
-            cart_id=line.cart_id, user_id=user_id, quantities={line.variant_id: 5}
+            order_id=uuid7(), cart_id=line.cart_id, user_id=user_id, quantities={line.variant_id: 5}
         ),
         *[lambda: services.add_line(owner=owner, variant_id=line.variant_id, quantity=1) for _ in range(3)],
     )

@@ -13,6 +13,7 @@ PROCESSES = ("web", "events", "worker")
 SEEDS = {
     "svc-accounts": ["seed_demo_users"],
     "svc-catalog": ["generate_fake_products 50", "generate_product_images 5"],
+    "svc-cart": ["seed_coupons"],
     "svc-orders": ["seed_shipping_methods"],
 }
 

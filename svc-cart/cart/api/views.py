@@ -17,6 +17,7 @@ from cart import selectors, services
 from cart.api.serializers import (
     CartSerializer,
     LineChangeSerializer,
+    NewCartCouponSerializer,
     NewLineSerializer,
     NewWishSerializer,
     WishSerializer,
@@ -155,13 +156,50 @@ class LineView(APIView):
         return cart_response(owner)
 
 
+class CouponsView(APIView):
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="cart_coupons_create",
+        summary="Put a coupon into the cart",
+        description="422 `coupon_not_applicable` with `reason`: `unknown`, `stopped`, `not_started`, `expired`, "
+        "`limit_reached`, `user_limit_reached`, `too_many`, `not_combinable`, `no_matching_lines`, or `minimum_not_met` "
+        "(with `minimum`). A coupon that is in the cart already stays. Upper and lower case are the same.",
+        parameters=[CART_TOKEN, IF_MATCH],
+        request=NewCartCouponSerializer,
+        responses={200: CartSerializer, **problems(400, 401, 412, 415, 422)},
+    )
+    def post(self, request: Request) -> Response:
+        data = NewCartCouponSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        owner = owner_of(request)
+        services.apply_coupon(owner=owner, precondition=if_match(request), **data.validated_data)
+        return cart_response(owner)
+
+
+class CouponView(APIView):
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        operation_id="cart_coupons_destroy",
+        summary="Take a coupon out of the cart",
+        parameters=[CART_TOKEN, IF_MATCH],
+        responses={200: CartSerializer, **problems(401, 404, 412)},
+    )
+    def delete(self, request: Request, code: str) -> Response:
+        owner = owner_of(request)
+        services.remove_coupon(owner=owner, code=code, precondition=if_match(request))
+        return cart_response(owner)
+
+
 class MergeView(APIView):
     permission_classes = [IsAuthenticated]
 
     @extend_schema(
         operation_id="cart_merge",
         summary="The guest's cart joins the user's",
-        description="An unknown or spent token changes nothing. Quantities add up to what limits and stock allow.",
+        description="An unknown or spent token changes nothing. Quantities add up to what limits and stock allow; coupons "
+        "come along as far as the user may use them.",
         parameters=[CART_TOKEN],
         request=None,
         responses={200: CartSerializer, **problems(401)},

@@ -1,7 +1,9 @@
-"""Every write of svc-cart: `carts` and `wishlists` for people, `products` for the read model."""
+"""Every write of svc-cart.
+
+`carts`, `coupons` and `wishlists` for people, `coupon_uses` for orders, `products` for the read model.
+"""
 
 from cart.services.carts import (
-    Precondition,
     add_line,
     change_line,
     empty_cart,
@@ -11,6 +13,17 @@ from cart.services.carts import (
     remove_line,
     subtract_ordered,
 )
+from cart.services.coupon_uses import forget_closed_orders, give_uses_back, use_coupon
+from cart.services.coupons import (
+    apply_coupon,
+    change_coupon,
+    create_coupon,
+    find_subtrees,
+    refresh_coupon_categories,
+    remove_coupon,
+    stop_coupon,
+)
+from cart.services.locks import Precondition
 from cart.services.products import (
     archive_product,
     ensure_offers,
@@ -24,17 +37,27 @@ __all__ = [
     "Precondition",
     "add_line",
     "add_wish",
+    "apply_coupon",
     "archive_product",
+    "change_coupon",
     "change_line",
+    "create_coupon",
     "empty_cart",
     "ensure_offers",
     "erase_user",
     "expire_guest_carts",
+    "find_subtrees",
+    "forget_closed_orders",
+    "give_uses_back",
     "merge_carts",
     "rebuild_products",
+    "refresh_coupon_categories",
+    "remove_coupon",
     "remove_line",
     "remove_wish",
+    "stop_coupon",
     "store_product",
     "store_stock",
     "subtract_ordered",
+    "use_coupon",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -11,21 +11,17 @@ from django.db import transaction
 from django.db.models import Q
 
 from cart.exceptions import InsufficientStock, LineNotFound, VariantNotFound
-from cart.models import MAX_LINE_QUANTITY, MAX_LINES, Cart, CartLine, WishlistItem
+from cart.models import MAX_LINE_QUANTITY, MAX_LINES, Cart, CartLine, CouponUse, WishlistItem
 from cart.selectors import Offer, Owner, find_offers, hash_token
+from cart.services.coupon_uses import mark_uses_paid
+from cart.services.coupons import carry_coupons_over
+from cart.services.locks import Precondition, accept, lock_cart, save_changed
 from shared_lib.exceptions import InvalidValue
-
-# Called with the locked cart before anything changes; raises to refuse the change.
-Precondition = Callable[[Cart], None]
-
-
-def _accept(cart: Cart) -> None:
-    pass
 
 
 @transaction.atomic
 def add_line(
-    *, owner: Owner, variant_id: UUID, quantity: int, precondition: Precondition = _accept
+    *, owner: Owner, variant_id: UUID, quantity: int, precondition: Precondition = accept
 ) -> str | None:
     """Puts `quantity` more of a variant into the cart; makes the cart if there is none.
 
@@ -47,12 +43,12 @@ def add_line(
         raise InvalidValue("variant_id", f"A cart holds at most {MAX_LINES} lines.", "max_lines")
     else:
         CartLine.objects.create(cart=cart, variant_id=variant_id, quantity=wanted)
-    _save_changed(cart)
+    save_changed(cart)
     return token
 
 
 @transaction.atomic
-def change_line(*, owner: Owner, line_id: UUID, quantity: int, precondition: Precondition = _accept) -> None:
+def change_line(*, owner: Owner, line_id: UUID, quantity: int, precondition: Precondition = accept) -> None:
     """Sets the quantity of a line. Raises `LineNotFound`, `InsufficientStock`, or `InvalidValue` beyond the limit."""
     cart, line = _lock_line(owner, line_id)
     precondition(cart)
@@ -61,33 +57,34 @@ def change_line(*, owner: Owner, line_id: UUID, quantity: int, precondition: Pre
     if line.quantity != quantity:
         line.quantity = quantity
         line.save(update_fields=["quantity"])
-        _save_changed(cart)
+        save_changed(cart)
 
 
 @transaction.atomic
-def remove_line(*, owner: Owner, line_id: UUID, precondition: Precondition = _accept) -> None:
+def remove_line(*, owner: Owner, line_id: UUID, precondition: Precondition = accept) -> None:
     """Takes a line out. Raises `LineNotFound`."""
     cart, line = _lock_line(owner, line_id)
     precondition(cart)
     line.delete()
-    _save_changed(cart)
+    save_changed(cart)
 
 
 @transaction.atomic
-def empty_cart(*, owner: Owner, precondition: Precondition = _accept) -> None:
-    """Takes all lines out. The cart itself stays, and so does a guest's token."""
-    cart = _lock_cart(owner)
+def empty_cart(*, owner: Owner, precondition: Precondition = accept) -> None:
+    """Takes all lines and coupons out. The cart itself stays, and so does a guest's token."""
+    cart = lock_cart(owner)
     if cart is None:
         return
     precondition(cart)
-    removed, _ = cart.lines.all().delete()
-    if removed:
-        _save_changed(cart)
+    lines, _ = cart.lines.all().delete()
+    coupons, _ = cart.applied_coupons.all().delete()
+    if lines or coupons:
+        save_changed(cart)
 
 
 @transaction.atomic
 def merge_carts(*, user_id: UUID, token_hash: bytes) -> None:
-    """Moves a guest's lines into the user's cart and ends the guest's cart; its token is spent then.
+    """Moves a guest's lines and coupons into the user's cart and ends the guest's cart; its token is spent then.
 
     Never refuses: an unknown or spent token changes nothing. Quantities add up to what the limits and the stock allow,
     but never take away from what the user had. What does not fit, or is sold out, stays behind.
@@ -106,23 +103,31 @@ def merge_carts(*, user_id: UUID, token_hash: bytes) -> None:
             mine = cart
     if mine is None or guest is None:
         return
-    if _move_lines(guest, mine):
-        _save_changed(mine)
+    changes = [_move_lines(guest, mine), carry_coupons_over(guest, mine)]
+    if any(changes):
+        save_changed(mine)
     guest.delete()
 
 
 @transaction.atomic(savepoint=False)
-def subtract_ordered(*, cart_id: UUID, user_id: UUID, quantities: Mapping[UUID, int]) -> None:
-    """Takes exactly what was ordered out of the user's cart; what was added since the order stays.
+def subtract_ordered(
+    *,
+    order_id: UUID,
+    cart_id: UUID,
+    user_id: UUID,
+    quantities: Mapping[UUID, int],
+    codes: Iterable[str] = (),
+) -> None:
+    """Takes exactly what was paid for out of the user's cart; what was added since the order stays.
 
-    `quantities` are units by variant. Lines that are gone, or a cart that is gone, are fine.
+    `quantities` are units by variant, `codes` the coupons that the order used: their uses count for good. Lines that are
+    gone, or a cart that is gone, are fine.
     """
+    mark_uses_paid(order_id=order_id)
     cart = Cart.objects.select_for_update(no_key=True).filter(pk=cart_id, user_id=user_id).first()
     if cart is None:
         return
     lines = list(cart.lines.filter(variant_id__in=quantities))
-    if not lines:
-        return
     kept = []
     for line in lines:
         left = line.quantity - quantities[line.variant_id]
@@ -131,14 +136,17 @@ def subtract_ordered(*, cart_id: UUID, user_id: UUID, quantities: Mapping[UUID, 
             kept.append(line)
     CartLine.objects.bulk_update(kept, ["quantity"])
     cart.lines.filter(pk__in={line.pk for line in lines} - {line.pk for line in kept}).delete()
-    _save_changed(cart)
+    used, _ = cart.applied_coupons.filter(coupon__code__in=list(codes)).delete()
+    if lines or used:
+        save_changed(cart)
 
 
 @transaction.atomic(savepoint=False)
 def erase_user(*, user_id: UUID) -> None:
-    """Forgets everything about a user."""
+    """Forgets everything about a user. Uses of coupons still count, but name nobody."""
     Cart.objects.filter(user_id=user_id).delete()
     WishlistItem.objects.filter(user_id=user_id).delete()
+    CouponUse.objects.filter(user_id=user_id).update(user_id=None)
 
 
 @transaction.atomic
@@ -155,15 +163,9 @@ def expire_guest_carts(*, unchanged_since: datetime, limit: int = 500) -> int:
     return len(keys)
 
 
-def _lock_cart(owner: Owner) -> Cart | None:
-    if owner.key is None:
-        return None
-    return Cart.objects.select_for_update(no_key=True).filter(**owner.key).first()
-
-
 def _open_cart(owner: Owner) -> tuple[Cart, str | None]:
     """The locked cart, made if need be: for a user once whoever asks at the same time, for a guest with a new token."""
-    cart = _lock_cart(owner)
+    cart = lock_cart(owner)
     if cart is not None:
         return cart, None
     if owner.user_id is None:
@@ -174,16 +176,11 @@ def _open_cart(owner: Owner) -> tuple[Cart, str | None]:
 
 
 def _lock_line(owner: Owner, line_id: UUID) -> tuple[Cart, CartLine]:
-    cart = _lock_cart(owner)
+    cart = lock_cart(owner)
     line = cart.lines.filter(pk=line_id).first() if cart else None
     if cart is None or line is None:
         raise LineNotFound
     return cart, line
-
-
-def _save_changed(cart: Cart) -> None:
-    cart.bump()
-    cart.save(update_fields=["version", "updated_at"])
 
 
 def _check_quantity(wanted: int, offer: Offer) -> None:

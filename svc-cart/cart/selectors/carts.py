@@ -1,4 +1,4 @@
-"""Every read of svc-cart, scoped to who asks."""
+"""Reading carts, what can be put into them, and wish lists."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from cart.models import Stock, Variant, WishlistItem
-from shared_lib.contracts.internal.cart import CartSnapshot, CartSnapshotLine
+from cart.discounts import Effect, Part, Rule, apply, usable
+from cart.models import CouponKind, Stock, Variant, WishlistItem
+from cart.selectors.coupons import coupons_in_carts, rule_of
+from shared_lib.contracts.internal.cart import CartCoupon, CartSnapshot, CartSnapshotLine
 from shared_lib.money import Money
 
 NO_CART = UUID(int=0)
@@ -70,12 +72,23 @@ class ShownLine(msgspec.Struct, frozen=True):
     available: int
 
 
+class ShownCoupon(msgspec.Struct, frozen=True):
+    """A coupon in the cart. `reason` is a word of `cart.discounts.Reason` when it does not apply at this moment."""
+
+    code: str
+    kind: str
+    applied: bool
+    reason: str | None
+    discount: Money
+
+
 class ShownCart(msgspec.Struct, frozen=True):
     """A cart as the public contract shows it. `id` is null and `version` 0 as long as there is none."""
 
     id: UUID | None
     version: int
     lines: list[ShownLine]
+    coupons: list[ShownCoupon]
     subtotal: Money
     discount: Money
     total: Money
@@ -91,7 +104,8 @@ class Offer(msgspec.Struct, frozen=True):
 
 _SHOW = """
 SELECT c.id, c.version, l.id, l.variant_id, l.quantity, v.price_amount, v.currency,
-       p.id, p.slug, p.name, p.thumbnail, v.sold AND NOT p.archived, s.available
+       p.id, p.slug, p.name, p.thumbnail, v.sold AND NOT p.archived, s.available, p.category,
+       EXISTS (SELECT 1 FROM cart_appliedcoupon a WHERE a.cart_id = c.id)
 FROM cart_cart c
 LEFT JOIN cart_cartline l ON l.cart_id = c.id
 LEFT JOIN cart_variant v ON v.id = l.variant_id
@@ -108,22 +122,42 @@ _SHOW_BY = {
 
 
 def show_cart(*, owner: Owner) -> ShownCart:
-    """The cart of `owner` with prices and availability of the read model, in one query; an empty one if there is none."""
+    """The cart of `owner` with prices and availability of the read model; an empty one if there is none.
+
+    One query, and a second one if there are coupons.
+    """
     rows: list[Any] = []
     for column, value in (owner.key or {}).items():
         with connection.cursor() as cursor:
             cursor.execute(_SHOW_BY[column], [value])
             rows = cursor.fetchall()
-    lines = [_shown_line(*row[2:]) for row in rows if row[2] is not None]
+    lines = [_shown_line(*row[2:13]) for row in rows if row[2] is not None]
+    effects: list[Effect] = []
+    if rows and rows[0][14]:
+        parts = [Part(row[13], row[4] * row[5]) for row in rows if row[2] is not None]
+        coupons = coupons_in_carts(cart_ids=[rows[0][0]], user_id=owner.user_id)
+        effects = apply(map(rule_of, coupons), parts)
     nothing = Money.zero(settings.SHOP_CURRENCY)
     subtotal = sum((line.line_total for line in lines), start=nothing)
+    discount = Money(sum(effect.discount for effect in effects), settings.SHOP_CURRENCY)
     return ShownCart(
         id=rows[0][0] if rows else None,
         version=rows[0][1] if rows else 0,
         lines=lines,
+        coupons=[_shown_coupon(effect) for effect in effects],
         subtotal=subtotal,
-        discount=nothing,
-        total=subtotal,
+        discount=discount,
+        total=subtotal - discount,
+    )
+
+
+def _shown_coupon(effect: Effect) -> ShownCoupon:
+    return ShownCoupon(
+        code=effect.rule.code,
+        kind=effect.rule.kind,
+        applied=effect.reason is None,
+        reason=effect.reason.value if effect.reason else None,
+        discount=Money(effect.discount, settings.SHOP_CURRENCY),
     )
 
 
@@ -162,24 +196,57 @@ def absolute_url(thumbnail: str) -> str | None:
     return thumbnail or None
 
 
+_SNAPSHOT = """
+SELECT c.id, c.version, l.id, l.variant_id, l.quantity, p.category,
+       EXISTS (SELECT 1 FROM cart_appliedcoupon a WHERE a.cart_id = c.id)
+FROM cart_cart c
+LEFT JOIN cart_cartline l ON l.cart_id = c.id
+LEFT JOIN cart_variant v ON v.id = l.variant_id
+LEFT JOIN cart_product p ON p.id = v.product_id
+WHERE c.user_id = %s
+ORDER BY l.id
+"""
+
+
 def cart_snapshot(*, user_id: UUID) -> CartSnapshot:
-    """The user's cart as svc-orders needs it, in one query. Without a cart: the nil UUID, version 0, no lines."""
+    """The user's cart as svc-orders needs it. Without a cart: the nil UUID, version 0, no lines.
+
+    One query, and a second one if there are coupons. Those are left out that this user may not use now.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT c.id, c.version, l.id, l.variant_id, l.quantity FROM cart_cart c"
-            " LEFT JOIN cart_cartline l ON l.cart_id = c.id WHERE c.user_id = %s ORDER BY l.id",
-            [user_id],
-        )
+        cursor.execute(_SNAPSHOT, [user_id])
         rows = cursor.fetchall()
+    coupons: list[CartCoupon] = []
+    if rows and rows[0][6]:
+        found = coupons_in_carts(cart_ids=[rows[0][0]], user_id=user_id)
+        variants = [(row[3], row[5]) for row in rows if row[2] is not None]
+        coupons = [
+            _told_coupon(rule, variants) for rule, reason in usable(map(rule_of, found)) if reason is None
+        ]
     return CartSnapshot(
         cart_id=rows[0][0] if rows else NO_CART,
         user_id=user_id,
         version=rows[0][1] if rows else 0,
         lines=[
-            CartSnapshotLine(line_id=line_id, variant_id=variant_id, quantity=quantity)
-            for _, _, line_id, variant_id, quantity in rows
-            if line_id is not None
+            CartSnapshotLine(line_id=row[2], variant_id=row[3], quantity=row[4])
+            for row in rows
+            if row[2] is not None
         ],
+        coupons=coupons,
+    )
+
+
+def _told_coupon(rule: Rule, variants: list[tuple[UUID, str]]) -> CartCoupon:
+    currency = settings.SHOP_CURRENCY
+    return CartCoupon(
+        code=rule.code,
+        kind=rule.kind,  # type: ignore[arg-type]
+        basis_points=rule.basis_points,
+        amount=Money(rule.fixed, currency) if rule.kind == CouponKind.FIXED else None,
+        minimum=Money(rule.minimum, currency) if rule.minimum else None,
+        variant_ids=None
+        if rule.categories is None
+        else [variant_id for variant_id, category in variants if rule.takes_from(category)],
     )
 
 

@@ -1,0 +1,51 @@
+"""Every read of svc-cart, scoped to who asks."""
+
+from cart.selectors.carts import (
+    NO_CART,
+    Offer,
+    Owner,
+    ShownCart,
+    ShownCoupon,
+    ShownLine,
+    absolute_url,
+    cart_snapshot,
+    find_offers,
+    hash_token,
+    show_cart,
+    units_available,
+    wishlist,
+)
+from cart.selectors.coupons import (
+    all_coupons,
+    cart_parts,
+    code_of,
+    coupon_for,
+    coupons_in_carts,
+    find_coupon,
+    not_usable,
+    rule_of,
+)
+
+__all__ = [
+    "NO_CART",
+    "Offer",
+    "Owner",
+    "ShownCart",
+    "ShownCoupon",
+    "ShownLine",
+    "absolute_url",
+    "all_coupons",
+    "cart_parts",
+    "cart_snapshot",
+    "code_of",
+    "coupon_for",
+    "coupons_in_carts",
+    "find_coupon",
+    "find_offers",
+    "hash_token",
+    "not_usable",
+    "rule_of",
+    "show_cart",
+    "units_available",
+    "wishlist",
+]
