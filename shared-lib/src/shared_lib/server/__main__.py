@@ -5,8 +5,8 @@
     python -m shared_lib.server worker   Celery, with the beat as a thread unless EMBEDDED_BEAT=false
     python -m shared_lib.server beat     Celery's beat alone, where the workers have EMBEDDED_BEAT=false
 
-WEB_WORKERS, WEB_THREADS and WORKER_THREADS change the numbers of processes and threads. A web process keeps a pool of as many
-database connections as it has threads, unless DATABASE_POOL_MAX says otherwise.
+WEB_WORKERS, WEB_THREADS and WORKER_THREADS change the numbers of processes and threads. web and worker keep a pool of at most
+as many database connections as they have threads, unless DATABASE_POOL_MAX says otherwise.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def _events() -> list[str]:
 
 
 def _worker() -> list[str]:
+    threads: int = env.int("WORKER_THREADS", 2)
+    # Celery closes its connections after each task: with a pool that gives them back.
+    os.environ.setdefault("DATABASE_POOL_MAX", str(threads))
     return [
         *(
             "celery",
@@ -55,7 +58,7 @@ def _worker() -> list[str]:
             "--pool",
             "threads",
             "--concurrency",
-            str(env.int("WORKER_THREADS", 2)),
+            str(threads),
         ),
         *("--loglevel", "WARNING", "--without-gossip", "--without-mingle"),
     ]
