@@ -13,6 +13,8 @@ PAYMENT_PROVIDER_TIMEOUT_SECONDS = env.float("PAYMENT_PROVIDER_TIMEOUT_SECONDS",
 # Where a buyer may be sent back to: URLs, of which any path below is allowed too.
 PAYMENT_RETURN_URLS = env.list("PAYMENT_RETURN_URLS", [globals()["STOREFRONT_URL"]])
 PAYMENT_WEBHOOK_RETENTION_DAYS = env.int("PAYMENT_WEBHOOK_RETENTION_DAYS", 30, validate=Range(min=1))
+# How far back the hourly comparison with the providers looks; `manage.py reconcile --since` looks as far as one likes.
+PAYMENT_RECONCILIATION_HOURS = env.int("PAYMENT_RECONCILIATION_HOURS", 3, validate=Range(min=1))
 
 for url in PAYMENT_RETURN_URLS:
     if not url.startswith(("http://", "https://")):

@@ -78,5 +78,9 @@ class IllegalTransition(RuntimeError):
     """A state that cannot follow: a mistake in the calling code, never a client's."""
 
 
+class ToldTooEarly(RuntimeError):
+    """The provider tells of something that follows what it has not told us yet: to be tried again later."""
+
+
 class ProviderMismatch(RuntimeError):
     """The provider's amount or currency is not ours: nothing is booked, somebody has to look."""

@@ -208,6 +208,36 @@ class Refund(BaseModel, DueModel):
         return Money(self.refund_amount, self.currency)
 
 
+class DisputeStatus(models.TextChoices):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+class Dispute(BaseModel):
+    """The buyer's bank took money of a payment back. While it is open, and once it is lost, the money is not ours."""
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="disputes")
+    provider_reference = models.CharField(max_length=255, editable=False)
+    dispute_amount = models.BigIntegerField(editable=False)
+    currency = models.CharField(max_length=3, editable=False)
+    reason = models.CharField(max_length=100)
+    status = models.CharField(max_length=16, choices=DisputeStatus.choices, default=DisputeStatus.OPEN)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(dispute_amount__gt=0), name="dispute_amount_positive"),
+            models.UniqueConstraint(fields=["payment", "provider_reference"], name="dispute_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.status}"
+
+    @property
+    def amount(self) -> Money:
+        return Money(self.dispute_amount, self.currency)
+
+
 class WebhookEvent(BaseModel, DueModel):
     """What a provider told us: the row first, its effect afterwards, each once."""
 
@@ -232,7 +262,7 @@ class WebhookEvent(BaseModel, DueModel):
 
 
 class LedgerAccount(models.Model):
-    """A place where money is: `provider.sandbox` (with the provider, ours), `customers` (what buyers have paid us)."""
+    """A place where money is; see `ledger` for which there are."""
 
     code = models.CharField(max_length=64, primary_key=True)
 
@@ -241,7 +271,8 @@ class LedgerAccount(models.Model):
 
 
 class LedgerTransaction(models.Model):
-    """One movement of money. A payment is captured once and a refund booked once: the database says so.
+    """One movement of money. A payment is captured once, a refund booked once, a dispute opened and closed once: the
+    database says so.
 
     `written_by` is the database transaction that wrote it; its entries belong to the same one.
     """
@@ -249,12 +280,18 @@ class LedgerTransaction(models.Model):
     class Kind(models.TextChoices):
         CAPTURE = "capture"
         REFUND = "refund"
+        DISPUTE_OPENED = "dispute_opened"
+        DISPUTE_WON = "dispute_won"
+        DISPUTE_LOST = "dispute_lost"
 
     id = models.UUIDField(primary_key=True, editable=False)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="ledger_transactions")
     refund = models.ForeignKey(
         Refund, null=True, on_delete=models.PROTECT, related_name="ledger_transactions"
+    )
+    dispute = models.ForeignKey(
+        Dispute, null=True, on_delete=models.PROTECT, related_name="ledger_transactions"
     )
     created_at = models.DateTimeField(db_default=Now())
     written_by = models.BigIntegerField(
@@ -264,7 +301,9 @@ class LedgerTransaction(models.Model):
     class Meta:
         constraints = (
             models.CheckConstraint(
-                condition=Q(kind="capture", refund__isnull=True) | Q(kind="refund", refund__isnull=False),
+                condition=Q(kind="capture", refund__isnull=True, dispute__isnull=True)
+                | Q(kind="refund", refund__isnull=False, dispute__isnull=True)
+                | Q(kind__startswith="dispute_", refund__isnull=True, dispute__isnull=False),
                 name="ledger_transaction_names_its_cause",
             ),
             models.UniqueConstraint(
@@ -273,10 +312,57 @@ class LedgerTransaction(models.Model):
             models.UniqueConstraint(
                 fields=["refund"], condition=Q(kind="refund"), name="ledger_refund_booked_once"
             ),
+            models.UniqueConstraint(
+                fields=["dispute"], condition=Q(kind="dispute_opened"), name="ledger_dispute_opened_once"
+            ),
+            models.UniqueConstraint(
+                fields=["dispute"],
+                condition=Q(kind__in=("dispute_won", "dispute_lost")),
+                name="ledger_dispute_closed_once",
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
+
+
+class Reconciliation(BaseModel):
+    """One comparison with a provider of everything made there at `since` or later."""
+
+    provider = models.CharField(max_length=32, editable=False)
+    since = models.DateTimeField(editable=False)
+    finished_at = models.DateTimeField(null=True)
+    compared = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.provider} since {self.since:%Y-%m-%d %H:%M}"
+
+
+class Difference(BaseModel):
+    """What a provider knows otherwise than we do. `healed`: we took its word, and now both agree."""
+
+    class Kind(models.TextChoices):
+        STATUS = "status"
+        AMOUNT = "amount"
+        UNKNOWN_PAYMENT = "unknown_payment"
+        MISSING_PAYMENT = "missing_payment"
+        REFUND_STATUS = "refund_status"
+        UNKNOWN_REFUND = "unknown_refund"
+        MISSING_REFUND = "missing_refund"
+        DISPUTE = "dispute"
+        UNKNOWN_DISPUTE = "unknown_dispute"
+        BALANCE = "balance"
+
+    reconciliation = models.ForeignKey(Reconciliation, on_delete=models.CASCADE, related_name="differences")
+    kind = models.CharField(max_length=32, choices=Kind.choices)
+    payment = models.ForeignKey(Payment, null=True, on_delete=models.PROTECT, related_name="differences")
+    provider_reference = models.CharField(max_length=255)
+    ours = models.CharField(max_length=200, blank=True)
+    theirs = models.CharField(max_length=200, blank=True)
+    healed = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.provider_reference}: {self.ours or 'nothing'} here, {self.theirs or 'nothing'} there"
 
 
 class LedgerEntry(models.Model):

@@ -14,7 +14,8 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -69,6 +70,16 @@ class CreateRefund(msgspec.Struct, forbid_unknown_fields=True):
     metadata: Metadata = {}
 
 
+class AnswerDispute(msgspec.Struct, forbid_unknown_fields=True):
+    evidence: Literal["winning_evidence", "losing_evidence"]
+
+
+class ListQuery(msgspec.Struct, forbid_unknown_fields=True):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+    starting_after: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    since: float = msgspec.field(default=0.0, name="created[gte]")
+
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
@@ -100,6 +111,10 @@ class Sandbox:
         routes.add("POST", "/v1/payment_intents/{id}/cancel", self._api(self._cancel))
         routes.add("POST", "/v1/refunds", self._api(self._refund))
         routes.add("GET", "/v1/refunds/{id}", self._api(self._get_refund))
+        routes.add("GET", "/v1/disputes/{id}", self._api(self._get_dispute))
+        routes.add("POST", "/v1/disputes/{id}", self._api(self._answer_dispute))
+        for kind in ("payment_intents", "refunds", "disputes"):
+            routes.add("GET", f"/v1/{kind}", self._api(partial(self._list, kind)))
         routes.add("GET", "/control/faults", self._api(self._show_faults))
         routes.add("POST", "/control/faults", self._api(self._set_faults))
         routes.add("DELETE", "/control/faults", self._api(self._heal))
@@ -254,6 +269,24 @@ class Sandbox:
 
     def _get_refund(self, _request: Request, refund_id: str) -> Response:
         return Response.json(200, self._intents.get_refund(refund_id))
+
+    def _get_dispute(self, _request: Request, dispute_id: str) -> Response:
+        return Response.json(200, self._intents.get_dispute(dispute_id))
+
+    def _answer_dispute(self, request: Request, dispute_id: str) -> Response:
+        won = _decode(request, AnswerDispute).evidence == "winning_evidence"
+        return self._once(request, lambda: self._intents.close_dispute(dispute_id, won=won), required=False)
+
+    def _list(self, kind: str, request: Request) -> Response:
+        given = dict(parse_qsl(request.query))
+        try:
+            wanted = msgspec.convert(given, ListQuery, strict=False)
+        except msgspec.ValidationError as error:
+            raise ApiError(400, "invalid_request_error", "parameter_invalid", str(error)) from None
+        page = self._intents.page(
+            kind, limit=wanted.limit, starting_after=wanted.starting_after, since=wanted.since
+        )
+        return Response.json(200, page)
 
     # The faults
 

@@ -22,6 +22,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ async def read_request(scope: Scope, receive: Receive) -> Request:
             break
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     method = "GET" if scope["method"] == "HEAD" else scope["method"]
-    return Request(method, scope["path"], headers, b"".join(parts))
+    return Request(method, scope["path"], headers, b"".join(parts), scope["query_string"].decode("latin-1"))
 
 
 async def send_response(response: Response, send: Send, *, head_only: bool = False) -> None:

@@ -5,7 +5,8 @@
     processing              --by itself, after a while--> succeeded
     requires_payment_method, requires_action --cancel--> canceled
 
-`succeeded` and `canceled` are final. Every change is a conditional UPDATE on the status it starts from, made
+`succeeded` and `canceled` are final. A buyer's bank may take the money of a paid one back by a dispute, which evidence
+wins or loses. Every change is a conditional UPDATE on the status it starts from, made
 and its webhook queued in the caller's transaction.
 """
 
@@ -25,9 +26,13 @@ NEEDS_AUTHENTICATION = "pm_card_authenticationRequired"
 DELAYED = "pm_card_delayed"
 PENDING_REFUND = "pm_card_pendingRefund"
 FAILING_REFUND = "pm_card_refundFail"
+DISPUTED = "pm_card_createDispute"
 
 _OPEN = ("requires_payment_method", "requires_action")
-_METHODS = frozenset({PAYS, DECLINED, NEEDS_AUTHENTICATION, DELAYED, PENDING_REFUND, FAILING_REFUND})
+_METHODS = frozenset(
+    {PAYS, DECLINED, NEEDS_AUTHENTICATION, DELAYED, PENDING_REFUND, FAILING_REFUND, DISPUTED}
+)
+_LISTED = {"payment_intents": "intents", "refunds": "refunds", "disputes": "disputes"}
 
 
 class ApiError(Exception):
@@ -126,8 +131,14 @@ class Intents:
             return self._move(
                 intent_id, _OPEN, "payment_intent.processing", payment_method=payment_method, **values
             )
+        values = {"settle_at": time.time() + self._settle_seconds} if payment_method == DISPUTED else {}
         return self._move(
-            intent_id, _OPEN, "payment_intent.succeeded", payment_method=payment_method, status="succeeded"
+            intent_id,
+            _OPEN,
+            "payment_intent.succeeded",
+            payment_method=payment_method,
+            status="succeeded",
+            **values,
         )
 
     def challenged(self, challenge: str) -> tuple[dict[str, Any], str | None]:
@@ -167,7 +178,8 @@ class Intents:
         """Never more than was paid, whatever else runs: one conditional UPDATE takes the amount."""
         taken = self._store.change(
             "UPDATE intents SET amount_refunded = amount_refunded + ?1"
-            " WHERE id = ?2 AND status = 'succeeded' AND amount_refunded + ?1 <= amount",
+            " WHERE id = ?2 AND status = 'succeeded' AND amount_refunded + ?1 <= amount"
+            " AND NOT EXISTS (SELECT 1 FROM disputes WHERE intent = ?2 AND status <> 'won')",
             amount,
             intent_id,
         )
@@ -175,6 +187,11 @@ class Intents:
         if not taken:
             if intent["status"] != "succeeded":
                 raise _wrong_state(intent)
+            if self._store.one("SELECT 1 FROM disputes WHERE intent = ? AND status <> 'won'", intent_id):
+                message = "The buyer's bank has taken the money back already."
+                raise ApiError(
+                    409, "invalid_request_error", "charge_disputed", message, payment_intent=intent
+                )
             message = "The refund is larger than what is left of the payment."
             raise ApiError(
                 409, "invalid_request_error", "charge_exceeds_amount", message, payment_intent=intent
@@ -212,11 +229,54 @@ class Intents:
             "created": int(row["created"]),
         }
 
+    def get_dispute(self, dispute_id: str) -> dict[str, Any]:
+        row = self._store.one("SELECT * FROM disputes WHERE id = ?", dispute_id)
+        if row is None:
+            raise ApiError(404, "invalid_request_error", "resource_missing", f"No such dispute: {dispute_id}")
+        return {
+            "id": row["id"],
+            "object": "dispute",
+            "payment_intent": row["intent"],
+            "amount": row["amount"],
+            "currency": self.get(row["intent"])["currency"],
+            "status": row["status"],
+            "reason": row["reason"],
+            "created": int(row["created"]),
+        }
+
+    def close_dispute(self, dispute_id: str, *, won: bool) -> dict[str, Any]:
+        """The bank decides, once; after that the dispute is returned as it is."""
+        moved = self._store.change(
+            "UPDATE disputes SET status = ? WHERE id = ? AND status = 'needs_response'",
+            "won" if won else "lost",
+            dispute_id,
+        )
+        dispute = self.get_dispute(dispute_id)
+        if moved:
+            self._announce("charge.dispute.closed", dispute, subject=dispute["payment_intent"])
+        return dispute
+
+    def page(self, kind: str, *, limit: int, starting_after: str, since: float) -> dict[str, Any]:
+        """The latest first: those made at `since` or later and, if `starting_after` is given, before that one."""
+        reads = {"payment_intents": self.get, "refunds": self.get_refund, "disputes": self.get_dispute}
+        rows = self._store.all(
+            f"SELECT id FROM {_LISTED[kind]} WHERE created >= ? AND (?2 = '' OR id < ?2)"  # noqa: S608 - own names
+            " ORDER BY id DESC LIMIT ?3",
+            since,
+            starting_after,
+            limit + 1,
+        )
+        data = [reads[kind](row["id"]) for row in rows[:limit]]
+        return {"object": "list", "data": data, "has_more": len(rows) > limit}
+
     def settle_due(self, now: float) -> bool:
         """Ends what was left `processing` or `pending` and is due at `now`. True if anything changed."""
-        intents = self._store.all("SELECT id FROM intents WHERE settle_at <= ?", now)
+        intents = self._store.all("SELECT id, status FROM intents WHERE settle_at <= ?", now)
         for row in intents:
-            self._move(row["id"], ("processing",), "payment_intent.succeeded", status="succeeded")
+            if row["status"] == "succeeded":
+                self._dispute(row["id"])
+            else:
+                self._move(row["id"], ("processing",), "payment_intent.succeeded", status="succeeded")
         refunds = self._store.all(
             "SELECT r.id, r.intent, r.amount, i.payment_method"
             " FROM refunds r JOIN intents i ON i.id = r.intent WHERE r.settle_at <= ?",
@@ -248,6 +308,25 @@ class Intents:
             " UNION ALL SELECT min(settle_at) FROM refunds WHERE settle_at IS NOT NULL)"
         )
         return None if row is None else row["due"]
+
+    def _dispute(self, intent_id: str) -> None:
+        """The buyer's bank takes back what is left of a payment."""
+        self._store.change("UPDATE intents SET settle_at = NULL WHERE id = ?", intent_id)
+        intent = self.get(intent_id)
+        left = intent["amount"] - intent["amount_refunded"]
+        if not left:
+            return
+        dispute_id = new_id("dp")
+        self._store.insert(
+            "disputes",
+            id=dispute_id,
+            intent=intent_id,
+            amount=left,
+            status="needs_response",
+            reason="fraudulent",
+            created=time.time(),
+        )
+        self._announce("charge.dispute.created", self.get_dispute(dispute_id), subject=intent_id)
 
     def _refuse(
         self, intent_id: str, before: tuple[str, ...], code: str, message: str, payment_method: str

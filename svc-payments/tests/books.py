@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from payments import tasks
 from payments.models import (
+    Dispute,
     LedgerEntry,
     LedgerTransaction,
     Payment,
@@ -21,6 +22,7 @@ from payments.models import (
 )
 from shared_lib.contracts.events import (
     PaymentCanceled,
+    PaymentDisputed,
     PaymentRefunded,
     PaymentRefundFailed,
     PaymentSucceeded,
@@ -64,11 +66,17 @@ def check_books(sandbox: SandboxProcess) -> None:
         booked = LedgerTransaction.objects.filter(payment=payment)
         assert booked.filter(kind="capture").count() == (1 if paid else 0)
         assert booked.filter(kind="refund").count() == returned.count()
+        disputes = Dispute.objects.filter(payment=payment)
+        assert booked.filter(kind="dispute_opened").count() == disputes.count()
+        assert booked.filter(kind="dispute_won").count() == disputes.filter(status="won").count()
+        assert booked.filter(kind="dispute_lost").count() == disputes.filter(status="lost").count()
+        taken = disputes.exclude(status="won").aggregate(sum=Sum("dispute_amount"))["sum"] or 0
+        assert published_of(payment, PaymentDisputed) == disputes.count()
         held = LedgerEntry.objects.filter(
             transaction__payment=payment, account=f"provider.{payment.provider}"
         )
         assert (held.aggregate(sum=Sum("entry_amount"))["sum"] or 0) == (
-            payment.payment_amount - back if paid else 0
+            payment.payment_amount - back - taken if paid else 0
         )
 
         assert published_of(payment, PaymentSucceeded) == (1 if paid else 0)

@@ -14,7 +14,15 @@ from django.utils import timezone
 
 from payments import services, tasks
 from payments.exceptions import PaymentNotConfirmable
-from payments.models import Payment, PaymentStatus, Refund, RefundStatus, WebhookEvent
+from payments.models import (
+    Dispute,
+    Payment,
+    PaymentStatus,
+    Reconciliation,
+    Refund,
+    RefundStatus,
+    WebhookEvent,
+)
 from payments.providers import OutcomeUnknown, Provider, ProviderUnavailable
 from shared_lib.exceptions import ServiceUnavailable
 from shared_lib.failpoints import NAMES, Hit
@@ -23,7 +31,7 @@ from shared_lib.testing.failpoints import armed
 from tests.books import check_books, make_due, sweep
 from tests.conftest import HookedProvider
 from tests.factories import confirm, new_payment, raising, usd
-from tests.sandbox_process import SERVICE_FOLDER, Receiver, SandboxProcess
+from tests.sandbox_process import SERVICE_FOLDER, Receiver, SandboxProcess, wait_for
 from tests.test_webhooks import an_event, signed
 
 _T = TypeVar("_T")
@@ -233,6 +241,29 @@ def dies_before_anything_is_charged(world: World) -> None:
     assert world.pay(payment).status == PaymentStatus.SUCCEEDED
 
 
+def meets_a_dispute(world: World) -> None:
+    payment = world.pay(create(), "pm_card_createDispute")
+    world.deliver(payment.provider_reference, "dispute.created")
+    insist(sweep)
+    assert Dispute.objects.get().status == "open"
+
+
+def is_compared_with_the_provider(world: World) -> None:
+    began = timezone.now()
+    payment = world.pay(create(), "pm_card_delayed")
+    wait_for(lambda: world.sandbox.intent(payment.provider_reference)["status"] == "succeeded")
+    insist(lambda: services.compare_with_provider(provider_name="sandbox", since=began))
+    payment.refresh_from_db()
+    assert payment.status == PaymentStatus.SUCCEEDED
+
+
+def forgets_old_comparisons(world: World) -> None:
+    Reconciliation.objects.create(provider="sandbox", since=timezone.now())
+    Reconciliation.objects.update(created_at=timezone.now() - timedelta(days=91))
+    insist(services.delete_old_comparisons)
+    assert not Reconciliation.objects.exists()
+
+
 JOURNEYS: dict[str, Callable[[World], None]] = {
     "payments.create": buys_and_gets_some_back,
     "payments.confirm.claim": buys_and_gets_some_back,
@@ -254,6 +285,12 @@ JOURNEYS: dict[str, Callable[[World], None]] = {
     "webhooks.forget": forgets_old_webhooks,
     "reconcile.provider": gets_no_answer,
     "reconcile.abandon": dies_before_anything_is_charged,
+    "reconcile.begin": is_compared_with_the_provider,
+    "reconcile.page": is_compared_with_the_provider,
+    "reconcile.ask": is_compared_with_the_provider,
+    "reconcile.report": is_compared_with_the_provider,
+    "reconcile.forget": forgets_old_comparisons,
+    "disputes.outcome": meets_a_dispute,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Barrier
 from uuid import UUID
 
 import pytest
@@ -9,8 +10,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
 
 from payments import services, tasks
-from payments.models import LedgerAccount, LedgerEntry, LedgerTransaction
+from payments.models import LedgerAccount, LedgerEntry, LedgerTransaction, Payment, Refund, RefundStatus
 from shared_lib.ids import uuid7
+from shared_lib.testing.races import at_once
 from tests.factories import new_payment, paid_payment, usd
 
 
@@ -25,6 +27,28 @@ def write(payment_id: UUID, *entries: tuple[str, int, str]) -> UUID:
             transaction_id=transaction_id, account_id=account, entry_amount=amount, currency=currency
         )
     return transaction_id
+
+
+def run(*statements: str) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def book_by_hand(payment: Payment, amount: int) -> None:
+    """Money back in the ledger alone, past every rule of the code."""
+    refund = Refund.objects.create(
+        payment=payment, refund_amount=amount, currency="USD", status=RefundStatus.FAILED, due_at=None
+    )
+    transaction_id = uuid7()
+    LedgerTransaction.objects.create(id=transaction_id, kind="refund", payment=payment, refund=refund)
+    LedgerAccount.objects.bulk_create(
+        [LedgerAccount(code="customers"), LedgerAccount(code="provider.sandbox")], ignore_conflicts=True
+    )
+    for account, moved in (("customers", amount), ("provider.sandbox", -amount)):
+        LedgerEntry.objects.create(
+            transaction_id=transaction_id, account_id=account, entry_amount=moved, currency="USD"
+        )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -97,14 +121,116 @@ def test_nothing_in_the_ledger_is_changed_or_removed(statement: str) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("table", ["ledgerentry", "ledgertransaction"])
-def test_the_ledger_is_not_truncated(table: str) -> None:
+@pytest.mark.parametrize(
+    "table", ["ledgerentry", "ledgertransaction", "ledgeraccount", "payment", "refund", "dispute"]
+)
+def test_the_ledger_is_not_truncated_not_even_with_another_table(table: str) -> None:
     with connection.cursor() as cursor:
         for name in ("ledgerentry", "ledgertransaction"):
             trigger = f"{name.removeprefix('ledger')}"
             cursor.execute(f"ALTER TABLE payments_{name} ENABLE TRIGGER ledger_{trigger}_no_truncate")
         with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
             cursor.execute(f"TRUNCATE payments_{table} CASCADE")
+
+
+@pytest.mark.django_db
+def test_all_of_this_holds_for_the_owner_of_the_tables() -> None:
+    """The service's own role owns them, and these tests run as it: no rule here is one of privileges."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tableowner = current_user FROM pg_tables WHERE tablename LIKE 'payments\\_ledger%'"
+        )
+        assert cursor.fetchall() == [(True,)] * 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE payments_ledgeraccount SET code = 'x'", "DELETE FROM payments_ledgeraccount"],
+)
+def test_an_account_that_was_used_keeps_its_name(statement: str) -> None:
+    paid_payment()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        run(statement, "SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_checking_early_does_not_help_to_slip_something_in() -> None:
+    payment = new_payment()
+
+    def slip_in() -> None:
+        movement = write(payment.id, ("a", 100, "USD"), ("b", -100, "USD"))
+        run("SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED")
+        LedgerEntry.objects.create(transaction_id=movement, account_id="a", entry_amount=1, currency="USD")
+
+    with pytest.raises(IntegrityError, match="does not sum to zero"), transaction.atomic():
+        slip_in()
+    assert not LedgerTransaction.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_forged_writer_does_not_help_either() -> None:
+    payment = new_payment()
+    with (
+        pytest.raises(IntegrityError, match="written by another"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "INSERT INTO payments_ledgertransaction (id, kind, payment_id, written_by)"
+            " VALUES (%s, 'capture', %s, txid_current() + 1)",
+            [uuid7(), payment.id],
+        )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_ledger_gives_nobody_more_than_was_captured_from_him() -> None:
+    payment = paid_payment(amount=1000)
+    with pytest.raises(IntegrityError, match="1 more than was captured"), transaction.atomic():
+        book_by_hand(payment, 1001)
+    with transaction.atomic():
+        book_by_hand(payment, 1000)
+    with pytest.raises(IntegrityError, match="more than was captured"), transaction.atomic():
+        book_by_hand(new_payment(), 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_writers_who_lock_nothing_are_judged_one_after_the_other() -> None:
+    """Each alone would be right; neither sees the other before it commits."""
+    payment = paid_payment(amount=1000)
+    both_written = Barrier(2)
+
+    def write_and_wait() -> None:
+        with transaction.atomic():
+            book_by_hand(payment, 600)
+            both_written.wait(10)
+
+    results = at_once(write_and_wait, write_and_wait)
+    assert sorted(type(result).__name__ for result in results) == ["IntegrityError", "NoneType"]
+    assert LedgerTransaction.objects.filter(kind="refund").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE payments_payment SET refunding_amount = 0",
+        "UPDATE payments_payment SET refunded_amount = 100",
+        "UPDATE payments_refund SET refund_amount = 600",
+        "UPDATE payments_refund SET status = 'failed', due_at = NULL",
+        "UPDATE payments_refund SET status = 'succeeded', due_at = NULL",
+        "DELETE FROM payments_refund",
+    ],
+)
+def test_a_payment_and_its_refunds_cannot_tell_different_things(statement: str) -> None:
+    payment = paid_payment(amount=1000)
+    services.request_refund(payment_id=payment.id, refund_id=uuid7(), amount=usd(500), reason="return")
+    with (
+        pytest.raises(IntegrityError, match="add up to"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
 
 
 @pytest.mark.django_db

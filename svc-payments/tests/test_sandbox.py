@@ -156,6 +156,45 @@ def test_refunds_never_exceed_the_payment(provider: SandboxProcess) -> None:
     assert unpaid.json()["error"]["code"] == "payment_intent_unexpected_state"
 
 
+def test_lists_come_in_pages_with_the_latest_first(provider: SandboxProcess) -> None:
+    began = time.time()
+    made = [new_intent(provider)["id"] for _ in range(7)][::-1]
+    listed: list[str] = []
+    more = True
+    while more:
+        after = {"starting_after": listed[-1]} if listed else {}
+        page = provider.http.get(
+            "/v1/payment_intents", params={"limit": 3, "created[gte]": began, **after}
+        ).json()
+        assert len(page["data"]) <= 3
+        listed += [each["id"] for each in page["data"]]
+        more = page["has_more"]
+    assert listed == sorted(made, reverse=True)
+    for query in ("limit=0", "limit=101", "limit=x", "surprise=1", "created[gte]=yesterday"):
+        assert provider.http.get(f"/v1/refunds?{query}").json()["error"]["code"] == "parameter_invalid"
+
+
+@pytest.mark.parametrize(("evidence", "status"), [("winning_evidence", "won"), ("losing_evidence", "lost")])
+def test_a_dispute_takes_what_is_left_and_is_decided_once(
+    provider: SandboxProcess, receiver: Receiver, evidence: str, status: str
+) -> None:
+    intent = new_intent(provider, 1000)
+    confirm(provider, intent, "pm_card_createDispute")
+    provider.post("/v1/refunds", {"payment_intent": intent["id"], "amount": 300}, key=key())
+    _, body = receiver.wait_for(intent["id"], "dispute.created")
+    dispute = orjson.loads(body)["data"]["object"]
+    assert (dispute["amount"], dispute["status"]) == (700, "needs_response")
+    refund = provider.post("/v1/refunds", {"payment_intent": intent["id"], "amount": 1}, key=key())
+    assert (refund.status_code, refund.json()["error"]["code"]) == (409, "charge_disputed")
+    path = f"/v1/disputes/{dispute['id']}"
+    for given in (evidence, "winning_evidence"):
+        assert provider.post(path, {"evidence": given}).json()["status"] == status
+    receiver.wait_for(intent["id"], "dispute.closed")
+    assert provider.http.get(path).json()["status"] == status
+    again = provider.post("/v1/refunds", {"payment_intent": intent["id"], "amount": 1}, key=key())
+    assert again.status_code == (200 if status == "won" else 409)
+
+
 def test_a_delayed_payment_settles_by_itself(provider: SandboxProcess, receiver: Receiver) -> None:
     intent = new_intent(provider)
     assert confirm(provider, intent, "pm_card_delayed").json()["status"] == "processing"
@@ -190,8 +229,8 @@ def test_what_does_not_fit_is_refused(provider: SandboxProcess, path: str, body:
 
 def test_odd_requests_get_plain_answers(provider: SandboxProcess) -> None:
     assert provider.http.get("/nowhere").status_code == 404
-    assert provider.http.get("/v1/refunds").status_code == 405
-    assert provider.http.get("/v1/refunds").headers["allow"] == "POST"
+    assert provider.http.delete("/v1/refunds").status_code == 405
+    assert provider.http.delete("/v1/refunds").headers["allow"] == "GET, POST"
     assert provider.http.post("/v1/refunds", content=b"{").json()["error"]["code"] == "body_malformed"
     assert provider.http.post("/v1/refunds", content=b"x" * 70_000).status_code == 413
     assert provider.http.head("/").status_code == 200

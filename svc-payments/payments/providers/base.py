@@ -12,8 +12,9 @@ None of them is made while a database transaction is open.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -49,13 +50,17 @@ class BadWebhook(Exception):
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment as the provider sees it now. `failure_code` tells why the last confirmation did not pay."""
+    """A payment as the provider sees it now. `failure_code` tells why the last confirmation did not pay.
+
+    `payment_id` is ours, given when the intent was made; None when somebody else made it.
+    """
 
     reference: str
     status: PaymentStatus
     amount: Money
     redirect_url: str = ""
     failure_code: str = ""
+    payment_id: UUID | None = None
 
 
 class ProviderRefund(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,12 +74,41 @@ class ProviderRefund(msgspec.Struct, frozen=True, kw_only=True):
     failure_code: str = ""
 
 
+class ProviderDispute(msgspec.Struct, frozen=True, kw_only=True):
+    """The buyer's bank took money back. `open` until the bank decides; `won` gives it to us again."""
+
+    reference: str
+    payment_reference: str
+    status: Literal["open", "won", "lost"]
+    amount: Money
+    reason: str = ""
+
+
+Told = Intent | ProviderRefund | ProviderDispute
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Page(msgspec.Struct, Generic[_T_co], frozen=True, kw_only=True):
+    """Some of a list, the latest first. `cursor` asks for the ones before them; empty when there are none."""
+
+    items: Sequence[_T_co]
+    cursor: str = ""
+
+
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """A genuine webhook. `payload` is what `read_event` understands later."""
 
     event_id: str
     type: str
     payload: dict[str, Any]
+
+
+def uuid_or_none(text: str | None) -> UUID | None:
+    """An id of ours as it came back from a provider; None for anything else."""
+    try:
+        return UUID(text)
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 class Provider(Protocol):
@@ -105,11 +139,19 @@ class Provider(Protocol):
 
     def get_refund(self, reference: str) -> ProviderRefund: ...
 
+    def list_intents(self, *, since: datetime, cursor: str = "") -> Page[Intent]:
+        """All intents made at `since` or later, whoever made them, a page at a time."""
+        ...
+
+    def list_refunds(self, *, since: datetime, cursor: str = "") -> Page[ProviderRefund]: ...
+
+    def list_disputes(self, *, since: datetime, cursor: str = "") -> Page[ProviderDispute]: ...
+
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Webhook:
         """Raises `BadWebhook` unless the body was signed by this provider within the last five minutes."""
         ...
 
-    def read_event(self, payload: Mapping[str, Any]) -> Intent | ProviderRefund | None:
+    def read_event(self, payload: Mapping[str, Any]) -> Told | None:
         """What a stored webhook tells about; None when it is nothing that payments acts on."""
         ...
 

@@ -6,7 +6,9 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID
 
 import httpx
@@ -18,10 +20,14 @@ from payments.providers.base import (
     BadWebhook,
     Intent,
     OutcomeUnknown,
+    Page,
+    ProviderDispute,
     ProviderRefund,
     ProviderRefused,
     ProviderUnavailable,
+    Told,
     Webhook,
+    uuid_or_none,
 )
 from shared_lib.contracts.internal.payments import PaymentStatus
 from shared_lib.money import Money
@@ -32,6 +38,7 @@ SIGNATURE_HEADER = "Sandbox-Signature"
 TOLERANCE_SECONDS = 300
 
 _CONNECT_SECONDS = 2.0
+_PAGE = 100
 _TEST_TOKENS = (
     "pm_card_visa",
     "pm_card_chargeDeclined",
@@ -62,6 +69,7 @@ class _Intent(msgspec.Struct):
     currency: str
     next_action: _NextAction | None = None
     last_payment_error: _PaymentError | None = None
+    metadata: dict[str, str] = {}
 
     def read(self) -> Intent:
         redirect = self.next_action.redirect_to_url if self.next_action else None
@@ -71,30 +79,51 @@ class _Intent(msgspec.Struct):
             amount=Money(self.amount, self.currency),
             redirect_url=redirect.url if redirect else "",
             failure_code=self.last_payment_error.code if self.last_payment_error else "",
+            payment_id=uuid_or_none(self.metadata.get("payment_id")),
         )
 
 
 class _Refund(msgspec.Struct):
     id: str
     payment_intent: str
-    status: str
+    status: Literal["pending", "succeeded", "failed"]
     amount: int
     currency: str
     failure_reason: str | None = None
     metadata: dict[str, str] = {}
 
     def read(self) -> ProviderRefund:
-        return msgspec.convert(
-            {
-                "reference": self.id,
-                "payment_reference": self.payment_intent,
-                "status": self.status,
-                "amount": {"amount": self.amount, "currency": self.currency},
-                "refund_id": self.metadata.get("refund_id"),
-                "failure_code": self.failure_reason or "",
-            },
-            ProviderRefund,
+        return ProviderRefund(
+            reference=self.id,
+            payment_reference=self.payment_intent,
+            status=self.status,
+            amount=Money(self.amount, self.currency),
+            refund_id=uuid_or_none(self.metadata.get("refund_id")),
+            failure_code=self.failure_reason or "",
         )
+
+
+class _Dispute(msgspec.Struct):
+    id: str
+    payment_intent: str
+    status: Literal["needs_response", "won", "lost"]
+    amount: int
+    currency: str
+    reason: str = ""
+
+    def read(self) -> ProviderDispute:
+        return ProviderDispute(
+            reference=self.id,
+            payment_reference=self.payment_intent,
+            status="open" if self.status == "needs_response" else self.status,
+            amount=Money(self.amount, self.currency),
+            reason=self.reason,
+        )
+
+
+class _List(msgspec.Struct, Generic[_T]):
+    data: list[_T]
+    has_more: bool = False
 
 
 class _Error(msgspec.Struct):
@@ -168,6 +197,18 @@ class SandboxProvider:
     def get_refund(self, reference: str) -> ProviderRefund:
         return self._refund(self._call("GET", f"/v1/refunds/{reference}"))
 
+    def list_intents(self, *, since: datetime, cursor: str = "") -> Page[Intent]:
+        found = self._list("payment_intents", _Intent, since, cursor)
+        return Page(items=[each.read() for each in found.data], cursor=_cursor(found))
+
+    def list_refunds(self, *, since: datetime, cursor: str = "") -> Page[ProviderRefund]:
+        found = self._list("refunds", _Refund, since, cursor)
+        return Page(items=[each.read() for each in found.data], cursor=_cursor(found))
+
+    def list_disputes(self, *, since: datetime, cursor: str = "") -> Page[ProviderDispute]:
+        found = self._list("disputes", _Dispute, since, cursor)
+        return Page(items=[each.read() for each in found.data], cursor=_cursor(found))
+
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Webhook:
         fields = [part.partition("=") for part in headers.get(SIGNATURE_HEADER, "").split(",")]
         moment = next((value for name, _, value in fields if name.strip() == "t"), "")
@@ -188,13 +229,15 @@ class SandboxProvider:
             raise BadWebhook("The body holds a NUL character.")
         return Webhook(event_id=event.id, type=event.type, payload=payload)
 
-    def read_event(self, payload: Mapping[str, Any]) -> Intent | ProviderRefund | None:
+    def read_event(self, payload: Mapping[str, Any]) -> Told | None:
         snapshot = payload.get("data", {}).get("object", {})
         match snapshot.get("object"):
             case "payment_intent":
                 return msgspec.convert(snapshot, _Intent).read()
             case "refund":
                 return msgspec.convert(snapshot, _Refund).read()
+            case "dispute":
+                return msgspec.convert(snapshot, _Dispute).read()
         return None
 
     def close(self) -> None:
@@ -218,6 +261,16 @@ class SandboxProvider:
             return self._decode(response, _Refund).read()
         error = self._decode(response, _ErrorDocument).error
         raise ProviderRefused(error.code, error.message, param=error.param)
+
+    def _list(self, name: str, kind: type[_T], since: datetime, cursor: str) -> _List[_T]:
+        query: dict[str, Any] = {"limit": _PAGE, "created[gte]": since.timestamp()}
+        if cursor:
+            query["starting_after"] = cursor
+        response = self._call("GET", f"/v1/{name}?{urlencode(query)}")
+        if response.status_code != httpx.codes.OK:
+            error = self._decode(response, _ErrorDocument).error
+            raise ProviderRefused(error.code, error.message, param=error.param)
+        return self._decode(response, _List[kind])  # type: ignore[valid-type]
 
     def _decode(self, response: httpx.Response, kind: type[_T]) -> _T:
         try:
@@ -247,3 +300,7 @@ class SandboxProvider:
             logger.error("payment_provider_refuses_us", provider=self.name, status=response.status_code)
             raise ProviderUnavailable(f"the sandbox answered {response.status_code}")
         return response
+
+
+def _cursor(found: _List[Any]) -> str:
+    return found.data[-1].id if found.has_more and found.data else ""

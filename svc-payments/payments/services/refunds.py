@@ -14,7 +14,7 @@ from django.db import transaction
 
 from payments import ledger, providers
 from payments.exceptions import PaymentNotRefundable, ProviderMismatch, RefundExceedsPayment, RefundIdReused
-from payments.models import Payment, PaymentStatus, Refund, RefundStatus
+from payments.models import DisputeStatus, Payment, PaymentStatus, Refund, RefundStatus
 from payments.providers import ProviderRefund
 from payments.services import outcomes
 from shared_lib.contracts.events import PaymentRefunded, PaymentRefundFailed
@@ -49,6 +49,8 @@ def request_refund(*, payment_id: UUID, refund_id: UUID, amount: Money, reason: 
             raise InvalidValue("amount.currency", f"The payment was made in {payment.currency}.")
         if payment.status != PaymentStatus.SUCCEEDED:
             raise PaymentNotRefundable(f"The payment is {payment.status}.")
+        if payment.disputes.exclude(status=DisputeStatus.WON).exists():
+            raise PaymentNotRefundable("The buyer's bank has taken the money back already.")
         if payment.refundable < amount:
             raise RefundExceedsPayment(refundable=msgspec.to_builtins(payment.refundable))
         payment.refunding_amount += amount.amount

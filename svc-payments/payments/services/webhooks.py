@@ -19,8 +19,8 @@ from django.utils import timezone
 from payments import providers
 from payments.exceptions import WebhookRefused
 from payments.models import AttemptState, Payment, Refund, WebhookEvent
-from payments.providers import Intent, Provider, ProviderRefund, Webhook
-from payments.services import outcomes, refunds
+from payments.providers import Intent, Provider, ProviderDispute, ProviderRefund, Webhook
+from payments.services import disputes, outcomes, refunds
 from shared_lib.exceptions import NotFound
 from shared_lib.failpoints import around
 from shared_lib.jobs import enqueue
@@ -60,6 +60,8 @@ def process_webhook_event(*, event: WebhookEvent) -> None:
                 outcome = _apply_intent(provider, intent)
             case ProviderRefund() as refund:
                 outcome = _apply_refund(event.provider, refund)
+            case ProviderDispute() as dispute:
+                outcome = _apply_dispute(event.provider, dispute)
             case None:
                 outcome = "not for us"
     except Exception as error:
@@ -135,4 +137,15 @@ def _apply_refund(provider_name: str, told: ProviderRefund) -> str:
         logger.warning("webhook_of_unknown_refund", provider=provider_name, reference=told.reference)
         return "unknown refund"
     refunds.record_refund(refund_id=refund.id, payment_id=refund.payment_id, result=told)
+    return "applied"
+
+
+def _apply_dispute(provider_name: str, told: ProviderDispute) -> str:
+    payment = Payment.objects.filter(
+        provider=provider_name, provider_reference=told.payment_reference
+    ).first()
+    if payment is None:
+        logger.warning("webhook_of_unknown_payment", provider=provider_name, reference=told.payment_reference)
+        return "unknown payment"
+    disputes.record_dispute(payment_id=payment.id, told=told)
     return "applied"
