@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from catalog.services.gateway_cache import renew_gateway_cache
-from catalog.services.reservations import cancel_reservation, sell_reservation, take_return
+from catalog.services.settlement import Fact, settle_orders
 from shared_lib.contracts.events import (
     Event,
     OrderCancelled,
@@ -17,16 +17,8 @@ from shared_lib.contracts.events import (
 from shared_lib.events import EventHandlers, replayable
 
 
-def on_order_confirmed(event: OrderConfirmed) -> None:
-    sell_reservation(order_id=event.order_id, order_version=event.version, lines=event.lines)
-
-
-def on_order_cancelled(event: OrderCancelled) -> None:
-    cancel_reservation(order_id=event.order_id, order_version=event.version)
-
-
-def on_return_received(event: OrderReturnReceived) -> None:
-    take_return(return_id=event.return_id, lines=event.lines)
+def on_order_settled(fact: Fact) -> None:
+    settle_orders(facts=[fact])
 
 
 @replayable
@@ -35,9 +27,9 @@ def on_catalog_changed(event: Event) -> None:
 
 
 EVENT_HANDLERS: EventHandlers = {
-    OrderConfirmed: on_order_confirmed,
-    OrderCancelled: on_order_cancelled,
-    OrderReturnReceived: on_return_received,
+    OrderConfirmed: on_order_settled,
+    OrderCancelled: on_order_settled,
+    OrderReturnReceived: on_order_settled,
     ProductPublished: on_catalog_changed,
     ProductUpdated: on_catalog_changed,
     ProductArchived: on_catalog_changed,

@@ -1,6 +1,6 @@
 """Tables of the catalog.
 
-Rows are locked in one order everywhere: reservation, then stock by variant id, then products by id, then categories by
+Rows are locked in one order everywhere: reservations by order id, stock by variant id, products by id, categories by
 id. Stock is written by `services.stock` only.
 """
 

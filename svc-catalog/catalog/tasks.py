@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from celery import shared_task
 
-from catalog.services import reservations
+from catalog.services import popularity, reservations
 
 log = structlog.get_logger(__name__)
 
@@ -18,5 +18,5 @@ def release_expired_reservations() -> None:
 
 @shared_task
 def count_sales() -> None:
-    if counted := reservations.count_sales():
+    if counted := popularity.count_sales():
         log.info("sales_counted", orders=counted)

@@ -9,10 +9,10 @@ import pytest
 
 from catalog.models import Product, Reservation, Variant
 from catalog.selectors import internal as selectors
-from catalog.services.reservations import sell_reservation
 from shared_lib.contracts.internal import catalog as contract
 from shared_lib.money import Money
 from tests.factories import SELLER, make_category, make_product, new_id, variant_of
+from tests.orders import sell_reservation
 
 pytestmark = pytest.mark.django_db
 

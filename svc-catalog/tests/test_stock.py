@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
+from django.db import IntegrityError, transaction
 
-from catalog.exceptions import InsufficientStock
 from catalog.models import Product, Stock, StockMovement, Variant
 from catalog.services.reservations import reserve
-from catalog.services.stock import adjust_stock, move
+from catalog.services.stock import adjust_stock
 from shared_lib.contracts.events import StockChanged, StockLow
 from shared_lib.contracts.internal.catalog import ReservationLineRequest
 from tests.factories import SELLER, make_product, new_id, variant_of
@@ -197,58 +193,3 @@ def test_the_database_refuses_impossible_stock(levels: Any) -> None:
 
     with pytest.raises(IntegrityError), transaction.atomic():
         Stock.objects.filter(pk=variant.pk).update(**levels)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_who_take_the_last_unit_at_once_take_one(together: Any, stock_of: Any) -> None:
-    variant = variant_of(make_product(stock=[1]))
-
-    def take() -> Stock:
-        return adjust_stock(variant_id=variant.pk, delta=-1, reason="sold", actor_id=SELLER, seller_id=SELLER)
-
-    results = together([take] * 6)
-
-    assert sum(isinstance(result, Stock) for result in results) == 1
-    assert sum(isinstance(result, InsufficientStock) for result in results) == 5
-    assert stock_of(variant.pk) == (0, 0, 2)
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("table", ["catalog_stock", "catalog_product"])
-def test_rows_are_locked_in_the_order_of_their_ids(together: Any, table: str) -> None:
-    """However rows and wishes are sorted and the statement is planned: who waits for the lowest id holds no higher one."""
-    products = [make_product(stock=[1]) for _ in range(8)]
-    variants = sorted((variant_of(product) for product in products), key=lambda variant: variant.pk)
-    for variant in reversed(variants):  # lays the rows into the table from the highest to the lowest
-        Stock.objects.filter(pk=variant.pk).update(updated_at=timezone.now())
-        Product.objects.filter(pk=variant.product_id).update(updated_at=timezone.now())
-    low, *higher = sorted(each.pk for each in (variants if table == "catalog_stock" else products))
-    key = "variant_id" if table == "catalog_stock" else "id"
-    waiting = threading.Event()
-
-    def holder() -> int:
-        """Holds the lowest row until the other waits for it, and counts which of the higher ones are free then."""
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SELECT FROM {table} WHERE {key} = %s FOR NO KEY UPDATE", [low])
-            waiting.set()
-            for _ in range(500):
-                cursor.execute(
-                    "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-                )
-                if cursor.fetchone() is not None:
-                    break
-                time.sleep(0.02)
-            cursor.execute(
-                f"SELECT FROM {table} WHERE {key} = ANY(%s) FOR NO KEY UPDATE SKIP LOCKED", [higher]
-            )
-            return len(cursor.fetchall())
-
-    def seller() -> int:
-        waiting.wait(10)
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_sort = off"
-            )
-            return len(move({variant.pk: -1 for variant in reversed(variants)}, StockMovement.Kind.ADJUSTED))
-
-    assert together([holder, seller]) == [len(higher), len(variants)]

@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from catalog import tasks
 from catalog.models import Product, Reservation, Variant
-from catalog.services.reservations import reserve, sell_reservation
+from catalog.services.reservations import reserve
 from shared_lib.contracts.internal.catalog import ReservationLineRequest
 from tests.factories import make_product, new_id, variant_of
+from tests.orders import sell_reservation
 
 pytestmark = pytest.mark.django_db
 
