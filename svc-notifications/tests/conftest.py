@@ -12,25 +12,42 @@ from aiosmtpd.controller import Controller
 
 
 class Mailbox:
-    """A mail server that keeps what it takes. `refuse` is what it answers to a recipient or to the content instead."""
+    """A mail server that keeps what it takes. `refuse_*` is what it answers to a recipient or to the content instead,
+    `refuse_times` how often (None: always)."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[str] = []
         self.refuse_recipient: str | None = None
         self.refuse_content: str | None = None
+        self.refuse_times: int | None = None
+        self.connections = 0
+
+    def _refuses(self, answer: str | None) -> bool:
+        if answer is None or self.refuse_times == 0:
+            return False
+        if self.refuse_times is not None:
+            self.refuse_times -= 1
+        return True
+
+    async def handle_EHLO(  # noqa: N802 - named by aiosmtpd
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
+        self.connections += 1
+        session.host_name = hostname
+        return responses
 
     async def handle_RCPT(  # noqa: N802 - named by aiosmtpd
         self, server: Any, session: Any, envelope: Any, address: str, options: Any
     ) -> str:
-        if self.refuse_recipient:
-            return self.refuse_recipient
+        if self._refuses(self.refuse_recipient):
+            return str(self.refuse_recipient)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        if self.refuse_content:
-            return self.refuse_content
+        if self._refuses(self.refuse_content):
+            return str(self.refuse_content)
         self.recipients += envelope.rcpt_tos
         self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
         return "250 OK"

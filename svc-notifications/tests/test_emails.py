@@ -12,6 +12,7 @@ from django.utils import timezone
 from notifications import services, tasks
 from notifications.kinds import WAYS, Kind
 from notifications.models import Email
+from notifications.services import emails
 from notifications.services.emails import PAUSES
 from tests.conftest import free_port
 from tests.factories import ORDER, EmailFactory
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def send(email: Email) -> Email:
-    tasks.send_email(str(email.pk))
+    tasks.send_due_emails()
     email.refresh_from_db()
     return email
 
@@ -63,6 +64,41 @@ def test_a_mail_that_was_sent_is_not_sent_again(mailbox: Any, accounts: Any) -> 
     send(email)
     services.send_due_emails()
     assert len(mailbox.mails) == 1
+
+
+def test_mails_that_are_due_together_go_over_one_connection(mailbox: Any, accounts: Any) -> None:
+    EmailFactory.create_batch(5)
+
+    assert services.send_due_emails() == 5
+
+    assert len(mailbox.mails) == 5
+    assert mailbox.connections == 1
+
+
+def test_a_connection_is_not_used_for_ever(
+    mailbox: Any, accounts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emails, "MAILS_OF_A_CONNECTION", 2)
+    EmailFactory.create_batch(5)
+
+    assert services.send_due_emails() == 5
+
+    assert len(mailbox.mails) == 5
+    assert mailbox.connections == 3
+
+
+def test_a_mail_that_is_refused_does_not_hold_up_the_next(mailbox: Any, accounts: Any) -> None:
+    refused = EmailFactory.create(due_at=timezone.now() - timedelta(minutes=1))
+    mailbox.refuse_content = "554 no"
+    mailbox.refuse_times = 1
+    email = EmailFactory.create()
+
+    services.send_due_emails()
+
+    for one in (refused, email):
+        one.refresh_from_db()
+    assert refused.gave_up_at is not None
+    assert email.sent_at is not None
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,22 @@
 """Sending mails: a row for each, claimed before it is worked on, tried again with growing pauses.
 
-A mail may go twice if a process dies between the answer of the mail server and the next commit; both have one Message-ID.
-Nothing is locked while svc-accounts and the mail server are asked.
+Whoever sends takes one due mail after the other over one connection to the mail server: a hint for each would cost a message,
+a connection and a greeting each. A mail may go twice if a process dies between the answer of the mail server and the next
+commit; both have one Message-ID. Nothing is locked while svc-accounts and the mail server are asked.
 """
 
 from __future__ import annotations
 
 import smtplib
 import time
+from contextlib import suppress
 from email.utils import parseaddr
-from uuid import UUID
+from typing import Self
 
 import structlog
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 
 from notifications import clients
@@ -33,32 +36,64 @@ log = structlog.get_logger(__name__)
 PAUSES = (60, 120, 300, 900, 1800, 3600, 10800, 21600, 43200, 86400)
 # A sweep ends before the worker's limit for a task.
 SWEEP_SECONDS = 40.0
-
-
-def send_email(*, email_id: UUID) -> None:
-    """Sends one mail if it is due and nobody else is at it."""
-    for email in claim_due(Email.objects.filter(pk=email_id), limit=1, pauses=PAUSES):
-        _deliver(email)
+# Mail servers count, and end a connection that was used too often.
+MAILS_OF_A_CONNECTION = 50
 
 
 def send_due_emails() -> int:
     """Sends what is due, one after the other, until nothing is left, the time is up, or nothing gets through at all."""
     started, count = time.monotonic(), 0
-    while time.monotonic() - started < SWEEP_SECONDS:
-        claimed = claim_due(Email.objects.all(), limit=1, pauses=PAUSES)
-        if not claimed or not _deliver(claimed[0]):
-            break
-        count += 1
+    with _MailServer() as server:
+        while time.monotonic() - started < SWEEP_SECONDS:
+            claimed = claim_due(Email.objects.all(), limit=1, pauses=PAUSES)
+            if not claimed or not _deliver(claimed[0], server):
+                break
+            count += 1
     return count
 
 
-def _deliver(email: Email) -> bool:
+class _MailServer:
+    """One connection for many mails, opened for the first one."""
+
+    def __init__(self) -> None:
+        self._connection: BaseEmailBackend | None = None
+        self._sent = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def send(self, message: EmailMultiAlternatives) -> None:
+        """Raises what the backend raises; the next mail then gets a new connection."""
+        if self._connection is None or self._sent >= MAILS_OF_A_CONNECTION:
+            self._close()
+            self._connection = get_connection()
+            self._connection.open()
+            self._sent = 0
+        try:
+            self._connection.send_messages([message])
+        except BaseException:
+            self._close()
+            raise
+        self._sent += 1
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # What became of the mails is known by now; a connection that breaks while it is closed changes nothing.
+            with suppress(OSError):
+                connection.close()
+
+
+def _deliver(email: Email, server: _MailServer) -> bool:
     """Tries to send a claimed mail and writes down what came of it. False if svc-accounts or the mail server is away."""
     address = ""
     try:
         user = _recipient(email)
         address = user.email
-        _compose(email, user).send()
+        server.send(_compose(email, user))
     except NotNeeded as reason:
         _settle(email, error=str(reason))
     except SoftTimeLimitExceeded:

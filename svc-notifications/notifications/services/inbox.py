@@ -30,11 +30,11 @@ def notify(
         entry = Notification(user_id=user_id, event_id=event_id, kind=kind, data=told)
         Notification.objects.bulk_create([entry], ignore_conflicts=True)
     if ways.email and by_email:
-        from notifications.tasks import send_email
+        from notifications.tasks import send_due_emails
 
         email = Email(user_id=user_id, event_id=event_id, kind=kind, data=told)
         Email.objects.bulk_create([email], ignore_conflicts=True)
-        enqueue(send_email, str(email.pk))
+        enqueue(send_due_emails)
 
 
 @transaction.atomic
