@@ -17,6 +17,7 @@ from cart.services.coupon_uses import mark_uses_paid
 from cart.services.coupons import carry_coupons_over
 from cart.services.locks import Precondition, accept, lock_cart, save_changed
 from shared_lib.exceptions import InvalidValue
+from shared_lib.failpoints import around, failpoint
 
 
 @transaction.atomic
@@ -109,6 +110,7 @@ def merge_carts(*, user_id: UUID, token_hash: bytes) -> None:
     guest.delete()
 
 
+@around("order.subtract")
 @transaction.atomic(savepoint=False)
 def subtract_ordered(
     *,
@@ -139,6 +141,7 @@ def subtract_ordered(
     used, _ = cart.applied_coupons.filter(coupon__code__in=list(codes)).delete()
     if lines or used:
         save_changed(cart)
+    failpoint("order.subtract.inside")
 
 
 @transaction.atomic(savepoint=False)
