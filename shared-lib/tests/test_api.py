@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -150,6 +151,19 @@ def test_request_ids_are_taken_over_when_well_formed(api):
         == "abcdefgh-1"
     )
     assert api.anonymous().get("/healthz", headers={"X-Request-Id": "a b"})["X-Request-Id"] != "a b"
+
+
+def test_a_request_that_waited_beyond_its_deadline_is_answered_without_any_work(api):
+    before = Note.objects.count()
+    late = {"HTTP_X_REQUEST_DEADLINE": f"{time.time() - 0.001:.3f}"}
+    response = api.as_user().post("/api/v1/notes", {"text": "hello"}, **late)
+    assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
+    assert response.json()["code"] == "service_unavailable"
+    assert response["Retry-After"] == "1"
+    assert Note.objects.count() == before
+    in_time = {"HTTP_X_REQUEST_DEADLINE": f"{time.time() + 5:.3f}"}
+    assert api.as_user().post("/api/v1/notes", {"text": "hello"}, **in_time).status_code == 201
+    assert Note.objects.count() == before + 1
 
 
 def test_health_readiness_metrics_and_manifest_answer(api):

@@ -11,6 +11,9 @@ HTTP_SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+REQUESTS_TOO_LATE = Counter(
+    "shop_http_requests_too_late_total", "Requests whose deadline had passed when a thread took them"
+)
 UPSTREAM_SECONDS = Histogram(
     "shop_upstream_request_seconds",
     "Time of a call to another service",

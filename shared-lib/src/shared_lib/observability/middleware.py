@@ -9,7 +9,7 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 
 from shared_lib.observability import context
-from shared_lib.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from shared_lib.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS, REQUESTS_TOO_LATE
 
 logger = structlog.get_logger("shop.request")
 
@@ -21,20 +21,27 @@ class RequestContextMiddleware:
     """Outermost. Adds `X-Request-Id` and `Server-Timing` to every answer and makes personal answers uncacheable.
 
     An answer to a request that carried credentials is `private, no-store` unless the view said otherwise.
+
+    A request whose deadline passed while it waited for a thread gets a 503 and nothing is done for it: its sender has gone.
+    Otherwise a service with more work than it can do would do nothing but work that nobody waits for any more.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        started = time.perf_counter()
+        started, started_at = time.perf_counter(), time.time()
         structlog.contextvars.clear_contextvars()
         context.begin(
             request_id=request.META.get("HTTP_X_REQUEST_ID"),
             traceparent=request.META.get("HTTP_TRACEPARENT"),
             deadline=_deadline(request),
         )
-        response = self.get_response(request)
+        if (context.deadline() or started_at) < started_at:
+            REQUESTS_TOO_LATE.inc()
+            response = _too_late()
+        else:
+            response = self.get_response(request)
         seconds = time.perf_counter() - started
 
         match = request.resolver_match
@@ -55,6 +62,14 @@ class RequestContextMiddleware:
                 ms=round(seconds * 1000, 1),
             )
         return response
+
+
+def _too_late() -> HttpResponse:
+    # The problem documents stand above this module.
+    from shared_lib.api.problems import problem, problem_response
+
+    document = problem(503, "service_unavailable", detail="The service was too busy to answer in time.")
+    return problem_response(document, {"Retry-After": "1"})
 
 
 def _deadline(request: HttpRequest) -> float | None:
