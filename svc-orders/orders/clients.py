@@ -12,7 +12,7 @@ import msgspec
 
 from shared_lib.contracts.address import Address
 from shared_lib.contracts.internal.accounts import UserAddress
-from shared_lib.contracts.internal.cart import CartSnapshot
+from shared_lib.contracts.internal.cart import CartSnapshot, CouponUse, CouponUseRequest
 from shared_lib.contracts.internal.catalog import (
     Reservation,
     ReservationLineRequest,
@@ -52,6 +52,15 @@ class PaymentRefused(Exception):
         self.field = field
 
 
+class CouponRefused(Exception):
+    """svc-cart says that this coupon may not be used (any more); `reason` is one of its words."""
+
+    def __init__(self, detail: str, *, reason: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.reason = reason
+
+
 class RefundRefused(Exception):
     """svc-payments refused this refund for good."""
 
@@ -70,6 +79,24 @@ def get_address(*, user_id: UUID, address_id: UUID) -> Address | None:
 def get_cart(user_id: UUID) -> CartSnapshot:
     """The user's cart as it is now; without lines when there is none."""
     return _cart.get(f"/internal/v1/carts/{user_id}", type=CartSnapshot)
+
+
+def use_coupon(request: CouponUseRequest) -> None:
+    """Takes one use of a coupon for an order; the same again is the same use. Raises `CouponRefused`."""
+    try:
+        _cart.post("/internal/v1/coupon-uses", json=request, type=CouponUse, idempotent=True)
+    except UpstreamProblem as problem:
+        if problem.upstream_code == "coupon_use_closed":
+            raise ServiceUnavailable("The coupons of this checkout were given back meanwhile.") from None
+        if problem.upstream_code != "coupon_not_applicable":
+            raise
+        detail = str(problem.problem.get("detail", ""))
+        raise CouponRefused(detail, reason=str(problem.problem.get("reason", "unknown"))) from None
+
+
+def return_coupons(order_id: UUID) -> None:
+    """Gives back every use of an order, and makes sure that a use still on its way takes nothing."""
+    _cart.delete(f"/internal/v1/coupon-uses/{order_id}")
 
 
 def get_variants(ids: Sequence[UUID]) -> dict[UUID, Variant]:

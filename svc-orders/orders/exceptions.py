@@ -49,6 +49,17 @@ class OutOfStock(DomainError):
         super().__init__(lines=lines)
 
 
+class CouponNotApplicable(DomainError):
+    """422 with `coupon` (its code) and `reason` (a word of svc-cart): the buyer goes on by taking it out of the cart."""
+
+    status = 422
+    code = "coupon_not_applicable"
+    title = "A coupon of this cart cannot be used"
+
+    def __init__(self, detail: str, *, coupon: str, reason: str) -> None:
+        super().__init__(detail, coupon=coupon, reason=reason)
+
+
 class CheckoutInProgress(DomainError):
     """Another checkout of the same buyer, under another key, is running: one at a time."""
 

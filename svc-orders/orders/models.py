@@ -245,7 +245,8 @@ class Order(VersionedModel):
 class OrderLine(BaseModel):
     """Prices, names and weights are those of the moment of the order, as svc-catalog gave them with the reservation.
 
-    `tax_amount` is the line's share of the order's tax, be it included in the price or added.
+    `line_total_amount` is before any discount; `discount_amount` is what the coupons took of it. `tax_amount` is the line's
+    share of the order's tax, be it included in the price or added.
     """
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="lines", db_index=False)
@@ -258,6 +259,7 @@ class OrderLine(BaseModel):
     quantity = models.PositiveIntegerField()
     unit_price_amount = models.BigIntegerField()
     line_total_amount = models.BigIntegerField()
+    discount_amount = models.BigIntegerField(default=0, db_default=0)
     tax_amount = models.BigIntegerField(default=0)
     weight_grams = models.PositiveIntegerField(default=0)
 
@@ -272,6 +274,10 @@ class OrderLine(BaseModel):
             models.CheckConstraint(
                 condition=Q(line_total_amount=F("unit_price_amount") * F("quantity")),
                 name="orderline_total_adds_up",
+            ),
+            models.CheckConstraint(
+                condition=Q(discount_amount__gte=0, discount_amount__lte=F("line_total_amount")),
+                name="orderline_discount_within_total",
             ),
         ]
 
@@ -407,6 +413,7 @@ class CheckoutSaga(BaseModel):
     cart = models.JSONField(null=True)
     address = models.JSONField(null=True)
     undo_reservation = models.BooleanField(default=False)
+    undo_coupons = models.BooleanField(default=False, db_default=False)
     undo_payment = models.BooleanField(default=False)
     error = models.TextField(blank=True)
     answer = models.BinaryField(null=True)
@@ -434,9 +441,15 @@ class CheckoutSaga(BaseModel):
             models.Index(fields=["deadline"], condition=~Q(step__in=UNFINISHED_STEPS), name="checkout_ended"),
         ]
 
+    @property
+    def has_coupons(self) -> bool:
+        """Whether the cart that was fixed has any."""
+        return bool((self.cart or {}).get("coupons"))
+
     def abandon(self) -> None:
         """Turns a running checkout, whose process is gone, into one that is to be undone, in memory. The key is free."""
         self.undo_reservation = self.undo_payment = self.step == CheckoutStep.RESERVING
+        self.undo_coupons = self.undo_reservation and self.has_coupons
         self.step = CheckoutStep.UNDOING
         self.key = None
         self.error = "abandoned"

@@ -41,7 +41,8 @@ SELECT o.version, json_build_object(
     'lines', (
         SELECT json_agg(json_build_object(
             'variant_id', l.variant_id, 'sku', l.sku, 'name', l.name, 'quantity', l.quantity,
-            'unit_price', {_money("l.unit_price_amount")}, 'line_total', {_money("l.line_total_amount")}
+            'unit_price', {_money("l.unit_price_amount")}, 'line_total', {_money("l.line_total_amount")},
+            'discount', {_money("l.discount_amount")}
         ) ORDER BY l.position)
         FROM orders_orderline l WHERE l.order_id = o.id
     ),
@@ -57,7 +58,8 @@ SELECT o.version, json_build_object(
             'status', h.status, 'at', {_moment("h.at")}, 'reason', nullif(h.reason, '')
         ) ORDER BY h.id)
         FROM orders_orderhistory h WHERE h.order_id = o.id
-    )
+    ),
+    'coupon_codes', o.coupon_codes
 )::text
 FROM orders_order o LEFT JOIN orders_orderpayment p ON p.id = o.payment_id
 WHERE o.id = %(order)s AND o.status <> 'draft' AND (o.user_id = %(user)s OR %(staff)s)
@@ -122,10 +124,7 @@ def order_document(
         "payment_status": order.payment_status,
         "fulfillment_status": order.fulfillment_status,
         "lines": [
-            _line_document(
-                line.variant_id, line.sku, line.name, line.quantity, line.unit_price_amount, currency
-            )
-            for line in lines
+            _line_document(line, line.unit_price_amount, line.discount_amount, currency) for line in lines
         ],
         "subtotal": money_document(order.subtotal_amount, currency),
         "discount": money_document(order.discount_amount, currency),
@@ -140,6 +139,7 @@ def order_document(
         "history": [
             {"status": row.status, "at": _time(row.at), "reason": row.reason or None} for row in history
         ],
+        "coupon_codes": order.coupon_codes,
     }
 
 
@@ -147,12 +147,11 @@ def quote_document(lines: Sequence[ReservedLine], totals: Totals, *, cart_versio
     """What `POST /orders` would make now; `cart_version` and `total` can be sent with it."""
     return {
         "lines": [
-            _line_document(
-                line.variant_id, line.sku, line.name, line.quantity, line.unit_price.amount, totals.currency
-            )
-            for line in lines
+            _line_document(line, line.unit_price.amount, discount, totals.currency)
+            for line, discount in zip(lines, totals.line_discounts, strict=True)
         ],
         **totals.document(),
+        "coupon_codes": list(totals.coupon_codes),
         "cart_version": cart_version,
     }
 
@@ -165,15 +164,17 @@ def _complete(orders: OrderQuerySet) -> OrderQuerySet:
 
 
 def _line_document(
-    variant_id: UUID, sku: str, name: str, quantity: int, unit_price: int, currency: str
+    line: OrderLine | ReservedLine, unit_price: int, discount: int, currency: str
 ) -> dict[str, Any]:
+    """`line_total` is before the line's `discount`."""
     return {
-        "variant_id": variant_id,
-        "sku": sku,
-        "name": name,
-        "quantity": quantity,
+        "variant_id": line.variant_id,
+        "sku": line.sku,
+        "name": line.name,
+        "quantity": line.quantity,
         "unit_price": money_document(unit_price, currency),
-        "line_total": money_document(unit_price * quantity, currency),
+        "line_total": money_document(unit_price * line.quantity, currency),
+        "discount": money_document(discount, currency),
     }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
-from shared_lib.money import Money
+from shared_lib.contracts.internal.cart import CartCoupon
+from shared_lib.money import Money, divide_half_up, spread
 
 _BASIS = 10_000
 
@@ -29,11 +31,21 @@ TAX_RULES = {
 _NO_TAX = TaxRule(rate=0, included=False, on_shipping=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one line of an order costs before any discount."""
+
+    variant_id: UUID
+    total: Money
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
     """Amounts in minor units of `currency`. `total = subtotal - discount + shipping + tax`; `tax_included` adds nothing.
 
-    `line_taxes` (one for each line, in their order) and `shipping_tax` sum to `tax + tax_included`, of which one is 0.
+    `line_discounts` and `line_taxes` have one amount for each line, in their order. The discounts sum to `discount`; the taxes
+    with `shipping_tax` to `tax + tax_included`, of which one is 0. `coupon_codes` are those that took something. Free shipping
+    is no discount: `shipping` is 0.
     """
 
     currency: str
@@ -42,8 +54,10 @@ class Totals:
     shipping: int
     tax: int
     tax_included: int
+    line_discounts: tuple[int, ...]
     line_taxes: tuple[int, ...]
     shipping_tax: int
+    coupon_codes: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -61,50 +75,66 @@ def money_document(amount: int, currency: str) -> dict[str, int | str]:
     return {"amount": amount, "currency": currency}
 
 
-def compute_totals(line_totals: Sequence[Money], *, shipping: Money, country: str) -> Totals:
-    """The totals of lines that cost `line_totals`, shipped to `country` for `shipping`.
+def compute_totals(
+    costs: Sequence[Cost], *, shipping: Money, country: str, coupons: Iterable[CartCoupon] = ()
+) -> Totals:
+    """The totals of lines that cost `costs`, shipped to `country` for `shipping`, with `coupons` in the order of the cart.
 
-    The tax is rounded once, half up, for the whole order, then spread over lines and shipping by largest remainder.
-    Raises `shared_lib.money.CurrencyMismatch`.
+    Tax is on what the coupons leave: rounded once, half up, for the whole order, then spread over lines and shipping by
+    largest remainder. Raises `shared_lib.money.CurrencyMismatch`.
     """
-    subtotal = sum(line_totals, Money.zero(shipping.currency))
+    subtotal = sum((cost.total for cost in costs), Money.zero(shipping.currency))
+    left = _Left(costs, shipping)
+    codes = tuple(coupon.code for coupon in coupons if left.take(coupon))
     rule = TAX_RULES.get(country, _NO_TAX)
-    taxed = [line.amount for line in line_totals] + [shipping.amount if rule.on_shipping else 0]
+    taxed = [*left.lines, left.shipping if rule.on_shipping else 0]
     base = sum(taxed)
     if rule.included:
-        tax = base - _divide_half_up(base * _BASIS, _BASIS + rule.rate)
+        tax = base - divide_half_up(base * _BASIS, _BASIS + rule.rate)
     else:
-        tax = _divide_half_up(base * rule.rate, _BASIS)
+        tax = divide_half_up(base * rule.rate, _BASIS)
     *line_taxes, shipping_tax = spread(tax, taxed)
     return Totals(
         currency=shipping.currency,
         subtotal=subtotal.amount,
-        discount=0,
-        shipping=shipping.amount,
+        discount=subtotal.amount - sum(left.lines),
+        shipping=left.shipping,
         tax=0 if rule.included else tax,
         tax_included=tax if rule.included else 0,
+        line_discounts=tuple(cost.total.amount - rest for cost, rest in zip(costs, left.lines, strict=True)),
         line_taxes=tuple(line_taxes),
         shipping_tax=shipping_tax,
+        coupon_codes=codes,
     )
 
 
-def spread(amount: int, weights: Sequence[int]) -> list[int]:
-    """`amount` (0 or more) in parts proportional to `weights` (0 or more each), by largest remainder; they sum to `amount`.
+class _Left:
+    """What the coupons so far have left of each line and of shipping."""
 
-    Among equal remainders the earlier part gets the unit. Raises `ValueError` when there is something to spread but nothing
-    to spread it over.
-    """
-    whole = sum(weights)
-    if whole == 0:
-        if amount:
-            raise ValueError("nothing to spread the amount over")
-        return [0] * len(weights)
-    parts = [amount * weight // whole for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda index: -(amount * weights[index] % whole))
-    for index in by_remainder[: amount - sum(parts)]:
-        parts[index] += 1
-    return parts
+    def __init__(self, costs: Sequence[Cost], shipping: Money) -> None:
+        self._costs = costs
+        self._currency = shipping.currency
+        self.lines = [cost.total.amount for cost in costs]
+        self.shipping = shipping.amount
 
+    def take(self, coupon: CartCoupon) -> bool:
+        """Whether the coupon took something. The rules are those of `shared_lib.contracts.internal.cart.CartCoupon`."""
+        wanted = None if coupon.variant_ids is None else set(coupon.variant_ids)
+        lines = [i for i, cost in enumerate(self._costs) if wanted is None or cost.variant_id in wanted]
+        before = sum(self._costs[i].total.amount for i in lines)
+        if not lines or before < self._amount(coupon.minimum):
+            return False
+        if coupon.kind == "free_shipping":
+            taken, self.shipping = self.shipping, 0
+            return taken > 0
+        weights = [self.lines[i] for i in lines]
+        if coupon.kind == "percent":
+            taken = min(divide_half_up(sum(weights) * coupon.basis_points, _BASIS), sum(weights))
+        else:
+            taken = min(self._amount(coupon.amount), sum(weights))
+        for i, part in zip(lines, spread(taken, weights), strict=True):
+            self.lines[i] -= part
+        return taken > 0
 
-def _divide_half_up(numerator: int, denominator: int) -> int:
-    return (2 * numerator + denominator) // (2 * denominator)
+    def _amount(self, money: Money | None) -> int:
+        return 0 if money is None else (money + Money.zero(self._currency)).amount

@@ -17,9 +17,12 @@ def assert_nothing_is_lost(shop: Shop) -> None:
     orders = {str(order.id): order for order in Order.objects.placed()}
     assert not CheckoutSaga.objects.filter(step__in=["started", "reserving", "undoing"]).exists()
     assert set(shop.reservations) <= set(orders), "stock is held for something that is no order"
+    assert set(shop.coupon_uses) <= set(orders), "a coupon is used for something that is no order"
     for order in orders.values():
         _assert_money_fits(order, shop)
         held = str(order.id) in shop.reservations
+        uses = shop.coupon_uses.get(str(order.id), set())
+        assert uses == (set() if order.status == OrderStatus.CANCELLED else set(order.coupon_codes))
         assert held == (order.status != OrderStatus.CANCELLED), f"{order.status}: stock held is {held}"
     for payment in shop.payments.values():
         _assert_payment_has_a_place(payment, orders)

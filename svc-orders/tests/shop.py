@@ -31,7 +31,8 @@ ADDRESS = {
 
 
 class Shop:
-    """`before` and `after` run at a call named cart, reserve, release, pay, cancel, refund, address or variants.
+    """`before` and `after` run at a call named cart, coupon, coupons_back, reserve, release, pay, cancel,
+    refund, address or variants.
 
     A hook gets the request and may raise: an `httpx` error for an answer that is lost.
     """
@@ -45,6 +46,8 @@ class Shop:
         self.stock: dict[str, int] = {}
         self.reservations: dict[str, list[dict[str, Any]]] = {}
         self.closed_reservations: set[str] = set()
+        self.coupon_uses: dict[str, set[str]] = {}
+        self.closed_coupon_uses: set[str] = set()
         self.payments: dict[str, dict[str, Any]] = {}
         self.tombstones: set[str] = set()
         self.refunds: dict[str, dict[str, Any]] = {}
@@ -54,6 +57,8 @@ class Shop:
         self.after: dict[str, list[Callable[[httpx.Request], None]]] = defaultdict(list)
         for name, service, method, path in (
             ("cart", "svc-cart", "GET", "/internal/v1/carts/*"),
+            ("coupon", "svc-cart", "POST", "/internal/v1/coupon-uses"),
+            ("coupons_back", "svc-cart", "DELETE", "/internal/v1/coupon-uses/*"),
             ("address", "svc-accounts", "GET", "/internal/v1/users/*"),
             ("variants", "svc-catalog", "GET", "/internal/v1/variants"),
             ("reserve", "svc-catalog", "POST", "/internal/v1/reservations"),
@@ -84,8 +89,10 @@ class Shop:
         self.prices[str(variant_id)], self.stock[str(variant_id)] = price, stock
         return variant_id
 
-    def fill_cart(self, user_id: UUID, *lines: tuple[UUID, int]) -> dict[str, Any]:
-        """The user's cart gets these lines and its next version."""
+    def fill_cart(
+        self, user_id: UUID, *lines: tuple[UUID, int], coupons: list[dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
+        """The user's cart gets these lines and its next version. Coupons stay unless new ones are given."""
         cart = self.carts.setdefault(
             str(user_id), {"cart_id": str(uuid7()), "user_id": str(user_id), "version": 0}
         )
@@ -94,6 +101,8 @@ class Shop:
             {"line_id": str(uuid7()), "variant_id": str(variant), "quantity": quantity}
             for variant, quantity in lines
         ]
+        if coupons is not None:
+            cart["coupons"] = coupons
         return cart
 
     def add_address(self, user_id: UUID, **changes: Any) -> UUID:
@@ -130,11 +139,12 @@ class Shop:
         return lambda: self.before[name].remove(refuse)
 
     def hear_events(self) -> None:
-        """svc-catalog takes what svc-orders has told: stock of cancelled orders comes back."""
+        """svc-catalog and svc-cart take what svc-orders has told: stock and coupons of cancelled orders come back."""
         for row in OutboxEvent.objects.filter(type=OrderCancelled.event_type):
             event = row.event
             assert isinstance(event, OrderCancelled)
             self._give_back(str(event.order_id))
+            self._return_coupons(str(event.order_id))
 
     # What the services answer.
 
@@ -142,6 +152,28 @@ class Shop:
         user_id = request.url.path.rsplit("/", 1)[1]
         empty = {"cart_id": str(uuid7()), "user_id": user_id, "version": 0, "lines": []}
         return 200, self.carts.get(user_id, empty)
+
+    def _coupon(self, request: httpx.Request) -> Any:
+        """Every coupon may be used by one order at a time."""
+        body = msgspec.json.decode(request.content)
+        order_id, code = body["order_id"], body["code"]
+        if order_id in self.closed_coupon_uses:
+            return 409, {"code": "coupon_use_closed"}
+        if any(code in codes for other, codes in self.coupon_uses.items() if other != order_id):
+            return 409, {
+                "code": "coupon_not_applicable",
+                "detail": "This coupon has been used up.",
+                "reason": "limit_reached",
+            }
+        self.coupon_uses.setdefault(order_id, set()).add(code)
+        return 201, {"order_id": order_id, "code": code}
+
+    def _coupons_back(self, request: httpx.Request) -> Any:
+        self._return_coupons(request.url.path.rsplit("/", 1)[1])
+
+    def _return_coupons(self, order_id: str) -> None:
+        self.closed_coupon_uses.add(order_id)
+        self.coupon_uses.pop(order_id, None)
 
     def _address(self, request: httpx.Request) -> Any:
         found = self.addresses.get(request.url.path.removeprefix("/internal/v1/users/"))

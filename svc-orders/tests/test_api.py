@@ -30,6 +30,7 @@ ORDER_FIELDS = [
     "expires_at",
     "created_at",
     "history",
+    "coupon_codes",
 ]
 BODY = {"shipping_address": ADDRESS, "shipping_method": "standard"}
 
@@ -59,13 +60,21 @@ def _problem(response: Any, status: int, code: str) -> dict[str, Any]:
     return document
 
 
-def test_an_order_is_answered_with_201_and_exactly_the_fields_of_the_contract(client: Any):
+def test_an_order_is_answered_with_201_and_the_fields_of_the_contract_and_those_of_coupons(client: Any):
     response = _order(client)
 
     assert response.status_code == 201
     document = response.json()
     assert list(document) == ORDER_FIELDS
-    assert list(document["lines"][0]) == ["variant_id", "sku", "name", "quantity", "unit_price", "line_total"]
+    assert list(document["lines"][0]) == [
+        "variant_id",
+        "sku",
+        "name",
+        "quantity",
+        "unit_price",
+        "line_total",
+        "discount",
+    ]
     assert list(document["payment"]) == ["id", "status", "action"]
     assert list(document["history"][0]) == ["status", "at", "reason"]
     assert document["created_at"].endswith("Z")

@@ -159,8 +159,10 @@ def _delivering(buyer: Buyer, deliver: Any) -> Act:
     return lambda: services.deliver_order(order_id=order_id, who=uuid7())
 
 
-@arranges("undo.decide", "undo.cancel_payment", "undo.release", "undo.note")
+@arranges("undo.decide", "undo.cancel_payment", "undo.return_coupons", "undo.release", "undo.note")
 def _failing(buyer: Buyer, deliver: Any) -> Act:
+    coupon = {"code": "TEN", "kind": "percent", "basis_points": 1000}
+    buyer.shop.fill_cart(buyer.id, (buyer.variant, 2), coupons=[coupon])
     buyer.shop.take_away("pay")
     return buyer.place
 

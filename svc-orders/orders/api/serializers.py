@@ -103,11 +103,15 @@ class LineSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     quantity = serializers.IntegerField()
     unit_price = MoneyField()
-    line_total = MoneyField()
+    line_total = MoneyField(help_text="Quantity times unit price, before the discount.")
+    discount = MoneyField(help_text="What the coupons take of this line.")
 
 
 class TotalsSerializer(serializers.Serializer[Any]):
-    """`total = subtotal - discount + shipping + tax`; `tax_included` is inside the prices and adds nothing."""
+    """`total = subtotal - discount + shipping + tax`; `tax_included` is inside the prices and adds nothing.
+
+    `discount` is what coupons take of the lines; a coupon for free shipping makes `shipping` 0.
+    """
 
     subtotal = MoneyField()
     discount = MoneyField()
@@ -119,6 +123,9 @@ class TotalsSerializer(serializers.Serializer[Any]):
 
 class QuoteSerializer(TotalsSerializer):
     lines = LineSerializer(many=True)
+    coupon_codes = serializers.ListField(
+        child=serializers.CharField(), help_text="Those that take something."
+    )
     cart_version = serializers.IntegerField(help_text="Can be sent with `POST /orders`.")
 
 
@@ -151,6 +158,9 @@ class OrderSerializer(TotalsSerializer):
     expires_at = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
     history = HistorySerializer(many=True)
+    coupon_codes = serializers.ListField(
+        child=serializers.CharField(), help_text="Those that took something."
+    )
 
 
 class PaymentSerializer(OrderPaymentSerializer):
@@ -182,3 +192,10 @@ class CheckoutConflictSerializer(ProblemSerializer):
     tax = MoneyField(required=False)
     tax_included = MoneyField(required=False)
     total = MoneyField(required=False)
+
+
+class CouponProblemSerializer(ProblemSerializer):
+    """422 of a checkout. `coupon_not_applicable` has the coupon's code and why it cannot be used."""
+
+    coupon = serializers.CharField(required=False)
+    reason = serializers.CharField(required=False)

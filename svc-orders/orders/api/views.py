@@ -22,6 +22,7 @@ from orders.api.serializers import (
     CheckoutConflictSerializer,
     CheckoutSerializer,
     CountryQuerySerializer,
+    CouponProblemSerializer,
     NewPaymentSerializer,
     OrderFilterSerializer,
     OrderSerializer,
@@ -71,7 +72,12 @@ CHECKOUT_CONFLICT = {
         description="`out_of_stock`, `price_changed`, `cart_changed`, `order_not_payable` (a sum that cannot be paid), "
         "`payment_in_progress` (an earlier order of this very cart is being paid), `checkout_in_progress` (another "
         "checkout of the buyer runs), `idempotency_in_progress`",
-    )
+    ),
+    (422, "application/problem+json"): OpenApiResponse(
+        CouponProblemSerializer,
+        description="`validation_failed`, `empty_cart`, `address_not_served`, `idempotency_key_reused`, "
+        "`coupon_not_applicable` (`POST /orders` only: svc-cart gives no use of a coupon of the cart)",
+    ),
 }
 
 

@@ -5,10 +5,11 @@
     3  update        cart and address are fixed in the saga row                   `reserving`
     4  calls         earlier unpaid orders of the cart are replaced
     5  call          catalog reserves every line or none, at its own prices
-    6  call          payments makes the payment whose id is in the saga row
-    7  transaction   number, totals, lines, `order.placed`, the answer            `done`
+    6  calls         cart gives a use of each coupon that takes something of the total
+    7  call          payments makes the payment whose id is in the saga row
+    8  transaction   number, totals, lines, `order.placed`, the answer            `done`
 
-No transaction is open during a call. A failure before 7 undoes what may have been taken. A process that dies leaves its row
+No transaction is open during a call. A failure before 8 undoes what may have been taken. A process that dies leaves its row
 to the buyer's retry, which goes on after the lease, or to the sweeper, which undoes it after the deadline.
 """
 
@@ -26,7 +27,13 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
 from orders import clients, selectors
-from orders.exceptions import CartChanged, CheckoutInProgress, OutOfStock, PaymentInProgress
+from orders.exceptions import (
+    CartChanged,
+    CheckoutInProgress,
+    CouponNotApplicable,
+    OutOfStock,
+    PaymentInProgress,
+)
 from orders.models import (
     RUNNING_STEPS,
     CheckoutSaga,
@@ -53,7 +60,7 @@ from orders.totals import Totals
 from shared_lib.api.encoders import dumps
 from shared_lib.api.idempotency import IdempotencyInProgress, IdempotencyKeyReused
 from shared_lib.contracts.address import Address
-from shared_lib.contracts.internal.cart import CartSnapshot
+from shared_lib.contracts.internal.cart import CartSnapshot, CouponUseRequest
 from shared_lib.contracts.internal.catalog import Reservation
 from shared_lib.contracts.internal.payments import Payment, PaymentRequest
 from shared_lib.exceptions import DomainError, ServiceUnavailable
@@ -82,9 +89,9 @@ def place_order(*, user_id: UUID, key: str, body_hash: bytes, request: CheckoutR
     """Makes an order of the user's cart; the same key and body again get the same order.
 
     Raises `IdempotencyKeyReused`, `IdempotencyInProgress`, `CheckoutInProgress`, `InvalidValue`, `EmptyCart`,
-    `AddressNotServed`, `CartChanged`, `PriceChanged`, `OutOfStock`, `PaymentInProgress`, `OrderNotPayable`,
-    `ServiceUnavailable`. After all
-    but the first three of them the key is free, and what was taken has been or will be given back.
+    `AddressNotServed`, `CartChanged`, `PriceChanged`, `OutOfStock`, `CouponNotApplicable`, `PaymentInProgress`,
+    `OrderNotPayable`, `ServiceUnavailable`. After all but the first three of them the key is free, and what was taken has
+    been or will be given back.
     """
     saga = _begin(user_id=user_id, key=key, body_hash=body_hash)
     if saga.step == CheckoutStep.DONE:
@@ -175,6 +182,7 @@ def _fail(checkout: _Checkout, error: Exception) -> None:
         give_up(
             checkout.saga,
             reservation=checkout.may_hold_stock,
+            coupons=checkout.may_hold_coupons,
             payment=checkout.may_have_payment,
             error=repr(error),
         )
@@ -190,6 +198,7 @@ class _Checkout:
         self.request = request
         self._resumed = saga.step == CheckoutStep.RESERVING
         self.may_hold_stock = self._resumed
+        self.may_hold_coupons = self._resumed and saga.has_coupons
         self.may_have_payment = self._resumed
 
     def run(self) -> bytes:
@@ -197,8 +206,9 @@ class _Checkout:
         cart, address, method = self.fixed() if self._resumed else self.fix()
         self.replace_earlier_orders(cart)
         reservation = self.reserve(cart)
-        totals = totals_of(reservation.lines, method, address)
+        totals = totals_of(reservation.lines, method, address, cart.coupons)
         check_expected(self.request, totals)
+        self.use_coupons(totals)
         payment = self.create_payment(totals)
         return self.place(cart, address, method, reservation, totals, payment)
 
@@ -253,6 +263,17 @@ class _Checkout:
         places = {variant_id: place for place, (variant_id, _) in enumerate(wanted)}
         lines = sorted(reservation.lines, key=lambda line: places[line.variant_id])
         return msgspec.structs.replace(reservation, lines=lines)
+
+    def use_coupons(self, totals: Totals) -> None:
+        """Raises `CouponNotApplicable`: a coupon that the buyer was shown is never left out of an order in silence."""
+        for code in totals.coupon_codes:
+            use = CouponUseRequest(order_id=self.saga.order_id, user_id=self.saga.user_id, code=code)
+            self.may_hold_coupons = True
+            try:
+                with around("checkout.use_coupon"):
+                    clients.use_coupon(use)
+            except clients.CouponRefused as refusal:
+                raise CouponNotApplicable(refusal.detail, coupon=code, reason=refusal.reason) from None
 
     def create_payment(self, totals: Totals) -> Payment:
         """Raises `InvalidValue` for a provider that svc-payments does not offer, `OrderNotPayable` for a sum it refuses."""
@@ -314,8 +335,11 @@ class _Checkout:
 
 
 def _release_early(order: Order) -> None:
-    """The stock of a replaced order comes back by its event; asking for it now spares the buyer a needless shortage."""
+    """What a replaced order held comes back by its event; asking for it now spares the buyer a needless refusal."""
     try:
+        if order.coupon_codes:
+            with around("checkout.return_earlier_coupons"):
+                clients.return_coupons(order.id)
         with around("checkout.release_earlier"):
             clients.release(order.id)
     except DomainError as error:

@@ -17,9 +17,9 @@ from orders.exceptions import (
     PriceChanged,
 )
 from orders.models import ShippingMethod
-from orders.totals import Totals, compute_totals
+from orders.totals import Cost, Totals, compute_totals
 from shared_lib.contracts.address import Address
-from shared_lib.contracts.internal.cart import CartSnapshot
+from shared_lib.contracts.internal.cart import CartCoupon, CartSnapshot
 from shared_lib.contracts.internal.catalog import ReservedLine, Variant
 from shared_lib.exceptions import InvalidValue
 from shared_lib.failpoints import around
@@ -45,7 +45,7 @@ def quote_order(*, user_id: UUID, request: CheckoutRequest) -> dict[str, Any]:
     with around("quote.variants"):
         variants = clients.get_variants([line.variant_id for line in cart.lines])
     lines = _lines_now(cart, variants)
-    totals = totals_of(lines, method, address)
+    totals = totals_of(lines, method, address, cart.coupons)
     check_expected(request, totals)
     return selectors.quote_document(lines, totals, cart_version=cart.version)
 
@@ -84,14 +84,16 @@ def wanted_cart(user_id: UUID, request: CheckoutRequest) -> CartSnapshot:
     return cart
 
 
-def totals_of(lines: Sequence[ReservedLine], method: ShippingMethod, address: Address) -> Totals:
+def totals_of(
+    lines: Sequence[ReservedLine], method: ShippingMethod, address: Address, coupons: Sequence[CartCoupon]
+) -> Totals:
+    """Raises `ForeignAmount` for a price that is negative, or in another currency than shipping is."""
     shipping = Money(method.price_amount, method.currency)
     for line in lines:
         if line.unit_price.currency != shipping.currency or line.unit_price.amount < 0:
             raise ForeignAmount(f"variant {line.variant_id} costs {line.unit_price.format()}")
-    return compute_totals(
-        [line.unit_price * line.quantity for line in lines], shipping=shipping, country=address.country
-    )
+    costs = [Cost(line.variant_id, line.unit_price * line.quantity) for line in lines]
+    return compute_totals(costs, shipping=shipping, country=address.country, coupons=coupons)
 
 
 def check_expected(request: CheckoutRequest, totals: Totals) -> None:

@@ -70,6 +70,7 @@ class Draft:
             shipping_address=msgspec.to_builtins(address),
             cart_id=cart.cart_id,
             cart_version=cart.version,
+            coupon_codes=list(totals.coupon_codes),
             payment_id=payment.id,
             expires_at=self.expires_at,
             close_at=self.expires_at,
@@ -99,10 +100,13 @@ class Draft:
                 quantity=line.quantity,
                 unit_price_amount=line.unit_price.amount,
                 line_total_amount=line.unit_price.amount * line.quantity,
+                discount_amount=discount,
                 tax_amount=tax,
                 weight_grams=line.weight_grams,
             )
-            for position, (line, tax) in enumerate(zip(reservation.lines, totals.line_taxes, strict=True))
+            for position, (line, discount, tax) in enumerate(
+                zip(reservation.lines, totals.line_discounts, totals.line_taxes, strict=True)
+            )
         ]
         self.history = OrderHistory(order=self.order, status=self.order.status, at=self.now, who=saga.user_id)
 

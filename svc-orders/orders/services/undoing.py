@@ -40,25 +40,26 @@ _FIRST_PAUSE_SECONDS = 5
 _LONGEST_PAUSE_SECONDS = 300
 
 
-def give_up(saga: CheckoutSaga, *, reservation: bool, payment: bool, error: str) -> None:
-    """Ends a running checkout that `saga` still owns; what may have been taken (the two flags) is given back.
+def give_up(saga: CheckoutSaga, *, reservation: bool, coupons: bool, payment: bool, error: str) -> None:
+    """Ends a running checkout that `saga` still owns; what may have been taken (the three flags) is given back.
 
     Does nothing when the checkout is no longer this caller's, or has made its order after all.
     """
-    taken = reservation or payment
+    taken = reservation or coupons or payment
     now = timezone.now()
     with around("undo.decide"), transaction.atomic():
         ours = CheckoutSaga.objects.filter(pk=saga.pk, attempts=saga.attempts, step__in=RUNNING_STEPS).update(
             step=CheckoutStep.UNDOING if taken else CheckoutStep.UNDONE,
             key=None,
             undo_reservation=reservation,
+            undo_coupons=coupons,
             undo_payment=payment,
             error=error[:2000],
             deadline=now + (_pause_after(0) if taken else KEPT_FOR),
             updated_at=now,
         )
     if ours and taken:
-        saga.undo_reservation, saga.undo_payment = reservation, payment
+        saga.undo_reservation, saga.undo_coupons, saga.undo_payment = reservation, coupons, payment
         _undo(saga)
 
 
@@ -83,7 +84,17 @@ def _claim_due() -> list[CheckoutSaga]:
             saga.attempts += 1
         saga.deadline = now + _pause_after(saga.attempts)
     CheckoutSaga.objects.bulk_update(
-        claimed, ["step", "key", "error", "undo_reservation", "undo_payment", "attempts", "deadline"]
+        claimed,
+        [
+            "step",
+            "key",
+            "error",
+            "undo_reservation",
+            "undo_coupons",
+            "undo_payment",
+            "attempts",
+            "deadline",
+        ],
     )
     return claimed
 
@@ -106,10 +117,14 @@ def _forget_some() -> list[CheckoutSaga]:
 
 
 def _undo(saga: CheckoutSaga) -> None:
-    """The payment first: stock is never given back while it could still be paid for."""
+    """The payment first: nothing is given back while it could still be paid for."""
     try:
         if saga.undo_payment:
             _undo_payment(saga)
+        if saga.undo_coupons:
+            with around("undo.return_coupons"):
+                clients.return_coupons(saga.order_id)
+            _update(saga, undo_coupons=False)
         if saga.undo_reservation:
             with around("undo.release"):
                 clients.release(saga.order_id)
