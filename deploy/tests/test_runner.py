@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -118,6 +119,10 @@ def test_a_service_may_enter_the_events_and_its_own_jobs_only(there: Layout) -> 
     assert isinstance(rights, list)
     hosts = {name: {right["vhost"] for right in rights if right["user"] == name} for name in names}
     assert hosts == {name: {"events", f"jobs-{name}"} for name in names}
+    for right in rights:
+        if right["vhost"] == "events" and right["user"] in names:
+            assert not re.fullmatch(str(right["read"]), "svc-other.events")
+            assert re.fullmatch(str(right["read"]), f"{right['user']}.events")
 
 
 def test_redis_lets_nobody_in_without_a_name_and_keeps_services_to_their_keys(there: Layout) -> None:

@@ -3,6 +3,6 @@
 from shared_lib.settings import env, service_settings
 
 globals().update(service_settings("svc-catalog", apps=["effects", "sample"]))
-ROOT_URLCONF = "tests.urls"
+ROOT_URLCONF = "sample.root_urls"
 JOBS_APP = "tests.jobs_app"
 EVENT_HANDLERS = env.str("SHOP_TEST_EVENT_HANDLERS", "effects.event_handlers.EVENT_HANDLERS")

@@ -13,6 +13,7 @@ from kombu import Connection, Queue
 from shared_lib.contracts.events import StockLow
 from shared_lib.events import topology
 from shared_lib.events.bus import BusUnavailable, Outgoing, Publisher, Subscription
+from shared_lib.events.dead_queue import DeadQueue
 from shared_lib.events.envelope import encode, wrap
 
 pytestmark = pytest.mark.usefixtures("broker")
@@ -114,20 +115,35 @@ def test_what_is_not_acknowledged_comes_back_and_says_how_often(broker: Connecti
             assert (delivery.body, delivery.redeliveries) == (event.body, redeliveries)
 
 
+def dead_messages(broker: Connection, service: str = "svc-catalog") -> int:
+    return broker.default_channel.queue_declare(f"{service}.events.dead", passive=True).message_count
+
+
 def test_a_rejected_message_waits_in_the_dead_letter_queue(broker: Connection) -> None:
     event = outgoing()
     with open_publisher() as publisher, open_subscription() as subscription:
         publisher.publish([event])
         (delivery,) = subscription.receive(most=50, wait=2, window=0)
-        subscription.reject(delivery)
-    deadline = time.monotonic() + 5
-    while (message := broker.default_channel.basic_get("svc-catalog.events.dead")) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert (
-        message.body.encode() == event.body if isinstance(message.body, str) else message.body == event.body
-    )
-    broker.default_channel.basic_ack(message.delivery_tag)
+        subscription.reject(delivery, "no envelope")
+        assert subscription.waiting_dead() == 1
+        assert subscription.receive(most=50, wait=0.2, window=0) == []
+    with DeadQueue(settings.EVENTS_BROKER_URL, "svc-catalog") as queue:
+        (message,) = queue.take(10)
+        assert (message.body, message.reason) == (event.body, "no envelope")
+        assert message.moved_at is not None
+    assert dead_messages(broker) == 1
+
+
+def test_a_message_that_cannot_be_put_aside_stays_where_it_is(broker: Connection) -> None:
+    event = outgoing()
+    with open_publisher() as publisher, open_subscription() as subscription:
+        publisher.publish([event])
+        (delivery,) = subscription.receive(most=50, wait=2, window=0)
+        broker.default_channel.queue_delete("svc-catalog.events.dead")
+        with pytest.raises(BusUnavailable):
+            subscription.reject(delivery, "no envelope")
+    with open_subscription() as subscription:
+        assert receive(subscription, 1) == [event.body]
 
 
 def test_no_more_is_handed_out_than_was_asked_for() -> None:

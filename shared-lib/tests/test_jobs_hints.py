@@ -54,6 +54,27 @@ def test_a_rollback_sends_nothing(jobs_broker: Connection) -> None:
     assert hinted(jobs_broker, 0) == []
 
 
+def test_a_transaction_sends_the_same_hint_once(jobs_broker: Connection) -> None:
+    with transaction.atomic():
+        for _ in range(3):
+            with transaction.atomic():
+                enqueue(note, "one")
+        enqueue(note, "two")
+    assert sorted(hinted(jobs_broker, 2)) == [["one"], ["two"]]
+
+
+def test_a_hint_of_a_savepoint_that_is_rolled_back_does_not_stand_for_the_next(
+    jobs_broker: Connection,
+) -> None:
+    with transaction.atomic():
+        with transaction.atomic():
+            enqueue(note, "one")
+            transaction.set_rollback(True)
+        with transaction.atomic():
+            enqueue(note, "one")
+    assert hinted(jobs_broker, 1) == [["one"]]
+
+
 def test_outside_a_transaction_it_is_sent_at_once(jobs_broker: Connection) -> None:
     enqueue(note, key="two")
     assert len(hinted(jobs_broker, 1)) == 1

@@ -12,6 +12,8 @@ from shop.problems import Problem
 from shop.program import Program, Wait
 
 EVENTS = "events"
+#: For tests: empty, with the rights of `events`.
+RIGHTS = "test-rights"
 #: The distribution's server script itself: the one in PATH is a wrapper that changes the user.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
@@ -44,16 +46,22 @@ def _user(name: str, password: str, tags: list[str]) -> dict[str, object]:
 def definitions(env: dict[str, str], tenants: list[str], *, testing: bool) -> dict[str, object]:
     """Users, virtual hosts and rights, as the broker imports them at its start.
 
-    In `events` a service may declare the whole topology, since whichever side starts first does; that takes every right on
-    the queues of others too, because they name a dead-letter exchange. `testing` adds two virtual hosts for each tenant's
-    own tests, so that what these leave in queues never reaches a running service.
+    In `events` a service may do what its row of the contracts needs (`shared_lib.events.permissions`), in the virtual host
+    of its jobs everything. `testing` adds two virtual hosts for each tenant's own tests, so that what these leave in queues
+    never reaches a running service, and one with the rights of `events` and nothing in it.
     """
+    from shared_lib.contracts.subscriptions import SUBSCRIPTIONS
+    from shared_lib.events import permissions
+
     hosts = [EVENTS, *map(jobs_host, tenants)]
-    allowed = [(tenant, host) for tenant in tenants for host in (EVENTS, jobs_host(tenant))]
+    services = [tenant for tenant in tenants if tenant in SUBSCRIPTIONS]
+    strict = [permissions.definitions(services, EVENTS)]
+    allowed = [(tenant, jobs_host(tenant)) for tenant in tenants]
     if testing:
         own = [(tenant, test_host(kind, tenant)) for tenant in tenants for kind in ("events", "jobs")]
-        hosts += [host for _, host in own]
+        hosts += [RIGHTS, *(host for _, host in own)]
         allowed += own
+        strict.append(permissions.definitions(services, RIGHTS))
     allowed += [("runner", host) for host in hosts]
     return {
         "users": [
@@ -64,7 +72,9 @@ def definitions(env: dict[str, str], tenants: list[str], *, testing: bool) -> di
         "permissions": [
             {"user": user, "vhost": host, "configure": ".*", "write": ".*", "read": ".*"}
             for user, host in allowed
-        ],
+        ]
+        + [right for each in strict for right in each["permissions"]],
+        "topic_permissions": [right for each in strict for right in each["topic_permissions"]],
     }
 
 

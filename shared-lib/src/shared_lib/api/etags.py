@@ -22,16 +22,21 @@ def etag_of(*parts: Any) -> str:
     return quote_etag("-".join(str(part) for part in parts))
 
 
+def coded(etag: str, coding: str) -> str:
+    """The tag of the same state in a content coding, like gzip: strong tags name bytes."""
+    return f'{etag.removesuffix(chr(34))}-{coding}"'
+
+
 def check_if_match(request: Request, etag: str) -> None:
     """Raises `PreconditionFailed` when the client holds another state. Call it under the row's lock.
 
-    No `If-Match` passes, as does `*`; weak tags never match.
+    No `If-Match` passes, as does `*`; weak tags never match. The tag of a compressed answer names the same state.
     """
     header = request.META.get("HTTP_IF_MATCH")
     if header is None:
         return
     tags = parse_etags(header)
-    if tags != ["*"] and etag not in tags:
+    if tags != ["*"] and not {etag, coded(etag, "gzip")} & set(tags):
         raise PreconditionFailed
 
 

@@ -24,6 +24,7 @@ from rest_framework.request import Request
 
 from shared_lib.api.encoders import dumps
 from shared_lib.exceptions import DomainError
+from shared_lib.failpoints import around, failpoint
 from shared_lib.idempotency.models import IdempotencyKey
 from shared_lib.idempotency.retention import KEPT_FOR
 
@@ -127,6 +128,15 @@ def claim(
 
     Raises `IdempotencyKeyReused` and `IdempotencyInProgress`. Inside a transaction of the caller, the claim commits with it.
     """
+    claimed = _claim(user_id, route, key, request_hash, lease, resource_id)
+    if isinstance(claimed, Claim):
+        failpoint("idempotency.claimed")
+    return claimed
+
+
+def _claim(
+    user_id: object, route: str, key: str, request_hash: bytes, lease: timedelta, resource_id: UUID | None
+) -> Claim | Replay:
     now = timezone.now()
     values = {"request_hash": request_hash, "resource_id": resource_id, "lease_expires_at": now + lease}
     with transaction.atomic():
@@ -159,9 +169,10 @@ def _leased(row: IdempotencyKey, now: Any) -> bool:
 
 def complete(claim: Claim, *, status: int, body: bytes) -> None:
     """Keeps the final answer. Call it inside the transaction that makes the answer true."""
-    IdempotencyKey.objects.filter(pk=claim.pk).update(
-        response_status=status, response_body=body, lease_expires_at=None
-    )
+    with around("idempotency.complete"):
+        IdempotencyKey.objects.filter(pk=claim.pk).update(
+            response_status=status, response_body=body, lease_expires_at=None
+        )
 
 
 def release(claim: Claim) -> None:
@@ -200,7 +211,8 @@ def idempotent(*, route: str, required: bool = False) -> Callable[[Callable[...,
                     )
                 else:
                     release(claimed)
-                return response
+            failpoint("idempotency.committed")
+            return response
 
         return wrapper
 

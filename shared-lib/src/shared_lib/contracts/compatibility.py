@@ -128,12 +128,12 @@ def _compare_enum(old: Schema, new: Schema, at: str, direction: Direction) -> It
 
 
 def _compare_constraints(old: Schema, new: Schema, at: str, direction: Direction) -> Iterator[Difference]:
-    for names, narrower in ((_UPPER, lambda a, b: a < b), (_LOWER, lambda a, b: a > b)):
+    for names, sign in ((_UPPER, 1), (_LOWER, -1)):
         for name in names:
             before, after = old.get(name), new.get(name)
             if before == after:
                 continue
-            tighter = before is None or (after is not None and narrower(after, before))
+            tighter = before is None or (after is not None and after * sign < before * sign)
             if tighter and direction.backward:
                 yield Difference(at, f"was narrowed: {name} {before} became {after}")
             if not tighter and direction.forward:

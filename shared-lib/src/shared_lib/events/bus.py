@@ -22,6 +22,7 @@ from kombu.exceptions import KombuError
 from shared_lib.contracts.subscriptions import subscribers
 from shared_lib.events import topology
 from shared_lib.events.envelope import CONTENT_TYPE
+from shared_lib.failpoints import failpoint
 
 HEARTBEAT_SECONDS = 10
 CONNECT_SECONDS = 5
@@ -30,6 +31,9 @@ CONFIRM_SECONDS = 5.0
 BATCH = 500
 PREFETCH = 200
 REPLAY_HEADER = "x-shop-replay"
+# Of a message that nobody could decode: why, and when it was put aside (Unix seconds).
+REASON_HEADER = "x-shop-reason"
+MOVED_AT_HEADER = "x-shop-moved-at"
 
 
 class BusUnavailable(ConnectionError):
@@ -76,13 +80,14 @@ class EventPublisher(Protocol):
 class EventSubscription(Protocol):
     def receive(self, *, most: int, wait: float, window: float) -> list[Delivery]: ...
     def ack(self, delivery: Delivery) -> None: ...
-    def reject(self, delivery: Delivery) -> None: ...
+    def reject(self, delivery: Delivery, reason: str = "") -> None: ...
+    def waiting_dead(self) -> int: ...
     def tick(self) -> None: ...
     def close(self) -> None: ...
 
 
 @contextlib.contextmanager
-def _broker_errors() -> Iterator[None]:
+def broker_errors() -> Iterator[None]:
     try:
         yield
     except BusUnavailable:
@@ -94,7 +99,7 @@ def _broker_errors() -> Iterator[None]:
         raise BusUnavailable(f"the connection was lost ({error})") from error
 
 
-class _Link:
+class Link:
     """One connection with one channel."""
 
     def __init__(self, url: str, service: str, role: str) -> None:
@@ -109,8 +114,9 @@ class _Link:
             },
         )
         self._ticked = 0.0
+        self._sender: Any = None
         try:
-            with _broker_errors():
+            with broker_errors():
                 self._connection.connect()
                 topology.declare(self._connection, service)
                 self._amqp: amqp.Connection = self._connection.connection
@@ -120,7 +126,7 @@ class _Link:
             raise
 
     def declare(self) -> None:
-        with _broker_errors():
+        with broker_errors():
             topology.declare(self._connection, self.service)
 
     def drain(self, timeout: float) -> bool:
@@ -131,13 +137,34 @@ class _Link:
             return False
         return True
 
+    def deliver(self, queue: str, body: bytes, headers: dict[str, Any]) -> None:
+        """Publishes `body` to `queue` alone and waits for the broker's word. Raises `BusUnavailable` without it."""
+        with broker_errors():
+            if self._sender is None:
+                self._sender = self._connection.channel()
+            message = amqp.Message(
+                body,
+                content_type=CONTENT_TYPE,
+                delivery_mode=2,
+                app_id=self.service,
+                application_headers=headers,
+            )
+            # A channel without a handler of returns raises for a message that no queue takes.
+            self._sender.basic_publish_confirm(
+                message,
+                exchange=topology.DIRECT.name,
+                routing_key=queue,
+                mandatory=True,
+                confirm_timeout=CONFIRM_SECONDS,
+            )
+
     def tick(self) -> None:
         """Keeps the connection alive; to be called about once a second. Raises when the other side has gone silent."""
         now = time.monotonic()
         if now - self._ticked < 1.0:
             return
         self._ticked = now
-        with _broker_errors():
+        with broker_errors():
             self._amqp.heartbeat_tick()
 
     def close(self) -> None:
@@ -151,12 +178,12 @@ class _Link:
         self.close()
 
 
-class Publisher(_Link):
+class Publisher(Link):
     """Publishes with confirms. An event that some service consumes is sent `mandatory`: no queue for it is an error."""
 
     def __init__(self, url: str, service: str) -> None:
         super().__init__(url, service, "relay")
-        with _broker_errors():
+        with broker_errors():
             self._channel.confirm_select()
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
@@ -176,7 +203,7 @@ class Publisher(_Link):
         self._unconfirmed.clear()
         self._returned.clear()
         self._refused, self._confirmed = [], []
-        with _broker_errors():
+        with broker_errors():
             for outgoing in batch:
                 self._send(outgoing, replay_to)
             self._await_confirms()
@@ -199,7 +226,7 @@ class Publisher(_Link):
         self._unconfirmed[self._last_tag] = outgoing.id
         self._channel.basic_publish(
             message,
-            exchange="" if replay_to else topology.EVENTS.name,
+            exchange=topology.DIRECT.name if replay_to else topology.EVENTS.name,
             routing_key=replay_to or outgoing.type,
             mandatory=bool(replay_to or subscribers(outgoing.type)),
         )
@@ -228,20 +255,20 @@ class Publisher(_Link):
         self._returned.add(message.properties.get("message_id", ""))
 
     def tick(self) -> None:
-        with _broker_errors():
+        with broker_errors():
             while self.drain(0.001):
                 pass
         super().tick()
 
 
-class Subscription(_Link):
+class Subscription(Link):
     """Receives from the queue of `service`. What is not acknowledged comes back when this is closed."""
 
     def __init__(self, url: str, service: str) -> None:
         super().__init__(url, service, "consumer")
         self._arrived: deque[Delivery] = deque()
         self._cancelled = False
-        with _broker_errors():
+        with broker_errors():
             self._channel.basic_qos(prefetch_size=0, prefetch_count=PREFETCH, a_global=False)
             self._channel.basic_consume(
                 topology.queue_name(service), callback=self._on_message, on_cancel=self._on_cancel
@@ -264,7 +291,7 @@ class Subscription(_Link):
 
     def receive(self, *, most: int, wait: float, window: float) -> list[Delivery]:
         """Up to `most` messages: waits `wait` seconds for the first, then `window` seconds for more."""
-        with _broker_errors():
+        with broker_errors():
             if not self._arrived:
                 self.drain(wait)
             deadline = time.monotonic() + window
@@ -279,10 +306,20 @@ class Subscription(_Link):
 
     def ack(self, delivery: Delivery) -> None:
         """Acknowledges `delivery` and everything received before it."""
-        with _broker_errors():
+        with broker_errors():
             self._channel.basic_ack(delivery.tag, multiple=True)
 
-    def reject(self, delivery: Delivery) -> None:
-        """Sends one message to the broker's dead-letter queue."""
-        with _broker_errors():
-            self._channel.basic_reject(delivery.tag, requeue=False)
+    def reject(self, delivery: Delivery, reason: str = "") -> None:
+        """Moves one message to the dead-letter queue: it leaves this one only after the other has confirmed it."""
+        name = topology.dead_queue_name(self.service)
+        with broker_errors():
+            headers = {REASON_HEADER: reason[:500], MOVED_AT_HEADER: int(time.time())}
+            self.deliver(name, delivery.body, headers)
+            failpoint("inbox.copied_aside")
+            self._channel.basic_ack(delivery.tag)
+
+    def waiting_dead(self) -> int:
+        """How many messages wait in the dead-letter queue of the service."""
+        with broker_errors():
+            name = topology.dead_queue_name(self.service)
+            return int(self._channel.queue_declare(name, passive=True).message_count)

@@ -86,9 +86,12 @@ class MemorySubscription:
         for tag in [tag for tag in self._unacked if tag <= delivery.tag]:
             del self._unacked[tag]
 
-    def reject(self, delivery: Delivery) -> None:
+    def reject(self, delivery: Delivery, reason: str = "") -> None:
         self._bus.check()
         self._bus.dead[self._service].append(self._unacked.pop(delivery.tag))
+
+    def waiting_dead(self) -> int:
+        return len(self._bus.dead[self._service])
 
     def tick(self) -> None:
         self._bus.check()

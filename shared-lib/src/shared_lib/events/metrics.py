@@ -16,6 +16,9 @@ LEADER = Gauge("shop_outbox_leader", "1 while this process is the one that publi
 
 CONSUMED = Counter("shop_inbox_events_total", "Events by what became of them", ["type", "outcome"])
 UNDECODABLE = Counter("shop_inbox_undecodable_total", "Messages sent to the broker's dead-letter queue")
+UNDECODABLE_WAITING = Gauge(
+    "shop_inbox_undecodable_waiting", "Messages in the broker's dead-letter queue that wait for a decision"
+)
 WAITING = Gauge("shop_inbox_waiting", "Events that failed or came too early and will be tried again")
 DEAD_LETTERS = Gauge("shop_inbox_dead_letters", "Events that were given up and wait for a decision")
 BATCH_SECONDS = Histogram("shop_inbox_batch_seconds", "Time of one batch, transaction included")

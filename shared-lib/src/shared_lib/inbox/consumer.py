@@ -17,6 +17,7 @@ from shared_lib.events.bus import BusUnavailable, Delivery, EventSubscription, S
 from shared_lib.events.envelope import Undecodable, decode
 from shared_lib.events.handlers import load_handlers
 from shared_lib.events.loops import Pulse, pause
+from shared_lib.failpoints import failpoint
 from shared_lib.inbox import retries
 from shared_lib.inbox.processing import BATCH, DatabaseUnavailable, Processor, raise_if_lost
 from shared_lib.inbox.store import Incoming
@@ -78,13 +79,15 @@ class Consumer:
             except Undecodable as error:
                 log.error("event_undecodable", error=str(error), bytes=len(delivery.body))
                 metrics.UNDECODABLE.inc()
-                subscription.reject(delivery)
+                subscription.reject(delivery, str(error))
             else:
                 message = Incoming(envelope, delivery.body.decode(), delivery.redeliveries, delivery.replay)
                 decoded.append((delivery, message))
         if decoded:
             self._processor.process([message for _, message in decoded])
+            failpoint("inbox.committed")
             subscription.ack(decoded[-1][0])
+            failpoint("inbox.acknowledged")
 
     def _run_periodic(self) -> None:
         now = time.monotonic()
@@ -94,6 +97,8 @@ class Consumer:
             self._next_retry = time.monotonic() + wait
         if now >= self._next_measure:
             retries.measure()
+            if self._current is not None:
+                metrics.UNDECODABLE_WAITING.set(self._current.waiting_dead())
             self._next_measure = now + MEASURE_SECONDS
 
     def _progress(self) -> None:

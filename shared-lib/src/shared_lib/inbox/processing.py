@@ -26,6 +26,7 @@ from psycopg import errors as pg
 
 from shared_lib.events import metrics
 from shared_lib.events.handlers import Handler, TooEarly, handling, is_replayable
+from shared_lib.failpoints import failpoint
 from shared_lib.inbox import schedule, store
 from shared_lib.inbox.models import InboxEvent, Status
 from shared_lib.inbox.store import Incoming
@@ -103,6 +104,7 @@ class Processor:
         try:
             with transaction.atomic():
                 self._run_batch(messages, tally)
+                failpoint("inbox.uncommitted")
         except Exception as error:  # noqa: BLE001  handlers may raise anything
             raise_if_lost(error)
             log.warning("batch_taken_apart", events=len(messages), error=f"{type(error).__name__}: {error}")
@@ -163,6 +165,7 @@ class Processor:
                 _set_lock_timeout(_LOCK_TIMEOUT_ALONE)
                 if store.claim([message]) or message.replay:
                     self.run_handler(message)
+                    failpoint("inbox.uncommitted")
                     tally.processed.append(message)
                 else:
                     tally.duplicates = 1

@@ -13,6 +13,7 @@ from django.db import Error, connection, transaction
 from django.utils import timezone
 
 from shared_lib.events import metrics
+from shared_lib.failpoints import failpoint
 from shared_lib.inbox import schedule
 from shared_lib.inbox.models import InboxEvent, Status
 from shared_lib.inbox.processing import (
@@ -74,6 +75,7 @@ def _run(processor: Processor, claimed: InboxEvent) -> None:
                 return
             processor.run_handler(message)
             mine.update(status=Status.PROCESSED, settled_at=timezone.now(), due_at=None, body="", error="")
+            failpoint("inbox.uncommitted")
         metrics.CONSUMED.labels(message.type, "processed").inc()
     except Exception as error:  # noqa: BLE001  handlers may raise anything
         raise_if_lost(error)

@@ -18,6 +18,8 @@ from kombu.exceptions import OperationalError
 from kombu.pools import ProducerPool
 from prometheus_client import Counter
 
+from shared_lib.failpoints import around
+
 log = structlog.get_logger(__name__)
 
 HINTS = Counter("shop_job_hints_total", "Hints to the worker by what became of them", ["task", "outcome"])
@@ -29,10 +31,15 @@ OPEN_SECONDS = 5.0
 def enqueue(task: Task, *args: Any, **kwargs: Any) -> None:
     """Asks the worker to run `task` once the current transaction has committed; at once when there is none.
 
-    Arguments must be JSON. A rollback sends nothing. When the broker is away the hint is dropped, logged and counted: the
-    sweeper of the row finds the work. The first lost hint takes at most about a second, those of the next seconds nothing.
+    Arguments must be JSON. A rollback sends nothing, and what a transaction asks for twice is sent once. When the broker is
+    away the hint is dropped, logged and counted: the sweeper of the row finds the work. The first lost hint takes at most
+    about a second, those of the next seconds nothing.
     """
-    transaction.on_commit(partial(_send, task, args, kwargs), robust=True)
+    hint = (task, args, kwargs)
+    # A hint of a savepoint that was rolled back is gone from this list; of one that still can be, so would this one be.
+    waiting = transaction.get_connection().run_on_commit
+    if not any(isinstance(one, partial) and one.func is _send and one.args == hint for _, one, _ in waiting):
+        transaction.on_commit(partial(_send, *hint), robust=True)
 
 
 class _Circuit:
@@ -90,7 +97,8 @@ def _send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         HINTS.labels(name, "skipped").inc()
         return
     try:
-        _publish(task, args, kwargs)
+        with around("jobs.hint"):
+            _publish(task, args, kwargs)
     except Exception as error:  # noqa: BLE001  a hint never fails the request
         _circuit.failed()
         HINTS.labels(name, "lost").inc()

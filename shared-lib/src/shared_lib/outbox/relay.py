@@ -24,6 +24,7 @@ from shared_lib.events import metrics
 from shared_lib.events.bus import BATCH, BusUnavailable, EventPublisher, Outgoing, Publisher, PublishResult
 from shared_lib.events.loops import Pulse, pause
 from shared_lib.events.publishing import NOTIFY_CHANNEL
+from shared_lib.failpoints import around, failpoint
 from shared_lib.outbox.direct import connect
 
 log = structlog.get_logger(__name__)
@@ -122,9 +123,11 @@ class Relay:
             rows = connection.execute(_SELECT, (last, self._blocked.now(), BATCH)).fetchall()
             outgoing = [Outgoing(event_id, event_type, body.encode()) for event_id, event_type, body in rows]
             if outgoing:
-                result = publisher.publish(outgoing)
+                with around("relay.publish"):
+                    result = publisher.publish(outgoing)
                 if result.confirmed:
                     connection.execute(_MARK, (result.confirmed,))
+                failpoint("relay.marked")
                 self._account(outgoing, result, publisher)
                 self.pulse.beat()
             if len(rows) < BATCH:

@@ -39,7 +39,7 @@ def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
         ],
         "MIDDLEWARE": [
             "shared_lib.observability.middleware.RequestContextMiddleware",
-            "django.middleware.locale.LocaleMiddleware",
+            "shared_lib.api.caching.LanguageMiddleware",
             "django.middleware.common.CommonMiddleware",
         ],
         "TEMPLATES": [
