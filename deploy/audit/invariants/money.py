@@ -187,7 +187,7 @@ MONEY_INVARIANTS = (
     ),
     invariant(
         "payment-is-known-to-both",
-        "svc-orders and svc-payments know the same payments, but for canceled ones.",
+        "Both svc-orders and svc-payments know every payment, but for canceled ones.",
         Match(_OURS, _THEIRS, _payment_is_known_to_both, PAYMENTS),
     ),
     invariant(
@@ -197,7 +197,7 @@ MONEY_INVARIANTS = (
     ),
     invariant(
         "refund-is-known-to-both",
-        "svc-orders and svc-payments know the same refunds, but for failed ones.",
+        "Both svc-orders and svc-payments know every refund, but for failed ones.",
         Match(_WANTED, _MADE, _refund_is_known_to_both, ORDERS),
     ),
     invariant(

@@ -66,6 +66,7 @@ def suites(root: Path) -> list[Suite]:
     found = [Suite(name, root / name, "stores") for name in stack.tenants(root, testing=True)]
     found += [
         Suite("gateway", root / "gateway", "stores"),
+        Suite("audit", root / "deploy" / "audit", "stores"),
         Suite("k8s", root / "k8s", "nothing"),
         Suite("deploy", root / "deploy", "nothing", ("-m", "not stack")),
     ]
