@@ -10,6 +10,7 @@ import msgspec
 import stamina
 import structlog
 from django.conf import settings
+from django.db import connection
 
 from shared_lib.auth.tokens import service_tokens
 from shared_lib.exceptions import ServiceUnavailable, UpstreamProblem
@@ -46,6 +47,12 @@ def _http() -> httpx.Client:
     return _client
 
 
+def _in_transaction() -> bool:
+    """Whether this thread has a transaction open, apart from the one in which Django's tests run."""
+    blocks = connection.atomic_blocks if connection.in_atomic_block else []
+    return any(not getattr(block, "_from_testcase", False) for block in blocks)
+
+
 class _Retryable(Exception):
     """The call failed in a way that a repetition cannot make worse."""
 
@@ -54,8 +61,12 @@ class _Retryable(Exception):
         self.error = error
 
 
+class CalledInTransaction(RuntimeError):
+    """A call was made while a database transaction is open: its locks would be held until another service answers."""
+
+
 class ServiceClient:
-    """Calls of this service to `service`.
+    """Calls of this service to `service`. Never inside a database transaction: `CalledInTransaction`, except in prod.
 
     `idempotent=True` says that a repetition of a POST is harmless (the callee knows it by an id in the body); only then,
     or for GET and DELETE, a call that may have reached the callee is repeated. A refused connection is always repeated.
@@ -93,10 +104,14 @@ class ServiceClient:
     ) -> Any:
         """The decoded body, or None for a call without `type`.
 
-        Raises `UpstreamProblem` for 4xx, `ServiceUnavailable` when there is no usable answer before the deadline.
+        Raises `UpstreamProblem` for 4xx, `ServiceUnavailable` when there is no usable answer before the deadline. Both know
+        of earlier attempts that may have reached the callee: `uncertain` and `sent`.
         """
+        if settings.ENVIRONMENT != "prod" and _in_transaction():
+            raise CalledInTransaction(f"{method} {self.service}{path}")
         repeatable = idempotent or method in _SAFE_METHODS
         body = None if json is None else msgspec.json.encode(json)
+        sent_before = False
         try:
             for attempt in stamina.retry_context(
                 on=_Retryable,
@@ -107,9 +122,19 @@ class ServiceClient:
                 wait_jitter=0.05,
             ):
                 with attempt:
-                    response = self._send(method, path, params=params, body=body, repeatable=repeatable)
-        except _Retryable as error:
-            raise error.error from None
+                    try:
+                        response = self._send(method, path, params=params, body=body, repeatable=repeatable)
+                    except _Retryable as failure:
+                        sent_before = failure.error.sent = failure.error.sent or sent_before
+                        raise
+        except _Retryable as failure:
+            raise failure.error from None
+        except ServiceUnavailable as error:
+            error.sent = error.sent or sent_before
+            raise
+        except UpstreamProblem as problem:
+            problem.uncertain = sent_before
+            raise
         if type is None:
             return None
         try:
