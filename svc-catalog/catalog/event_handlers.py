@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from catalog.services.gateway_cache import renew_gateway_cache
 from catalog.services.settlement import Fact, settle_orders
 from shared_lib.contracts.events import (
@@ -14,11 +16,12 @@ from shared_lib.contracts.events import (
     ProductUpdated,
     StockChanged,
 )
-from shared_lib.events import EventHandlers, replayable
+from shared_lib.events import EventHandlers, batched, replayable
 
 
-def on_order_settled(fact: Fact) -> None:
-    settle_orders(facts=[fact])
+@batched
+def on_orders_settled(facts: Sequence[Fact]) -> None:
+    settle_orders(facts=facts)
 
 
 @replayable
@@ -27,9 +30,9 @@ def on_catalog_changed(event: Event) -> None:
 
 
 EVENT_HANDLERS: EventHandlers = {
-    OrderConfirmed: on_order_settled,
-    OrderCancelled: on_order_settled,
-    OrderReturnReceived: on_order_settled,
+    OrderConfirmed: on_orders_settled,
+    OrderCancelled: on_orders_settled,
+    OrderReturnReceived: on_orders_settled,
     ProductPublished: on_catalog_changed,
     ProductUpdated: on_catalog_changed,
     ProductArchived: on_catalog_changed,

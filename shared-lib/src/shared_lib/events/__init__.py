@@ -6,7 +6,7 @@ handler compares `version`: it ignores what is older and raises `TooEarly` for w
 """
 
 from shared_lib.events.envelope import CloudEvent, Undecodable
-from shared_lib.events.handlers import EventHandlers, TooEarly, current_event_id, replayable
+from shared_lib.events.handlers import EventHandlers, TooEarly, batched, current_event_id, replayable
 from shared_lib.events.publishing import CannotPublish, publish, publish_all
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "EventHandlers",
     "TooEarly",
     "Undecodable",
+    "batched",
     "current_event_id",
     "publish",
     "publish_all",

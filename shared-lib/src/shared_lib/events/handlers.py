@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from shared_lib.contracts.subscriptions import SUBSCRIPTIONS, subscribed_types
 Handler = Callable[[Any], None]
 EventHandlers = dict[type[Event], Handler]
 _F = TypeVar("_F", bound=Handler)
+_B = TypeVar("_B", bound=Callable[[Sequence[Any]], None])
 
 
 class TooEarly(Exception):
@@ -50,6 +51,20 @@ def replayable(handler: _F) -> _F:
 
 def is_replayable(handler: Handler) -> bool:
     return getattr(handler, "replayable", False)
+
+
+def batched(handler: _B) -> _B:
+    """Marks a handler that takes a list: all events that came together, of every type that it stands for in the table.
+
+    In the order of subject and id within the list, which may hold a single one. When the handler fails on many it is
+    called again with each alone. It has no `current_event_id()`.
+    """
+    handler.batched = True  # type: ignore[attr-defined]
+    return handler
+
+
+def is_batched(handler: Handler) -> bool:
+    return getattr(handler, "batched", False)
 
 
 def load_handlers() -> Mapping[str, Handler]:

@@ -7,9 +7,10 @@ What holds:
   all batches have no failure, a batch first runs on one savepoint for all, which costs a third of the round trips; when
   anything fails it is undone and runs again with a savepoint for each message, and so do the next `_CAREFUL_BATCHES`.
 - Locks. Inbox rows are taken first, in the order of their keys. Messages then run in the order of subject and id, so two
-  consumers meet the same aggregates in the same order. Since rows locked by earlier messages stay locked, a batch waits
-  only briefly for any lock (far below PostgreSQL's deadlock_timeout, so that no web request is ever its victim): a message
-  that had to wait is rolled back and runs again after the batch, alone in a transaction.
+  consumers meet the same aggregates in the same order; those of a batched handler run together, in that order. Since rows
+  locked by earlier messages stay locked, a batch waits only briefly for any lock (far below PostgreSQL's
+  deadlock_timeout, so that no web request is ever its victim): a message that had to wait is rolled back and runs again
+  after the batch, alone in a transaction.
 - A failure at commit (a deferred constraint) is traced by running the messages one by one.
 - A database that is away raises `DatabaseUnavailable`: nothing took effect that was not committed, nothing is acknowledged.
 """
@@ -25,7 +26,7 @@ from django.db import Error, connection, transaction
 from psycopg import errors as pg
 
 from shared_lib.events import metrics
-from shared_lib.events.handlers import Handler, TooEarly, handling, is_replayable
+from shared_lib.events.handlers import Handler, TooEarly, handling, is_batched, is_replayable
 from shared_lib.failpoints import failpoint
 from shared_lib.inbox import schedule, store
 from shared_lib.inbox.models import InboxEvent, Status
@@ -129,9 +130,9 @@ class Processor:
             return False
         try:
             with transaction.atomic():
-                for message in messages:
+                for run in self._runs(messages):
                     self._progress()
-                    self.run_handler(message)
+                    self._call(run)
         except Exception as error:  # noqa: BLE001  handlers may raise anything
             raise_if_lost(error)
             self._careful = _CAREFUL_BATCHES
@@ -190,13 +191,28 @@ class Processor:
 
     def run_handler(self, message: Incoming) -> None:
         """Decodes the data and calls the handler. The caller has a transaction open."""
-        envelope = message.envelope
+        self._call([message])
+
+    def _runs(self, messages: Sequence[Incoming]) -> list[list[Incoming]]:
+        """What goes into one call each: all messages of a batched handler, every other one alone."""
+        runs: dict[object, list[Incoming]] = {}
+        for message in messages:
+            handler = self._handlers[message.type]
+            runs.setdefault(handler if is_batched(handler) else message.id, []).append(message)
+        return list(runs.values())
+
+    def _call(self, run: Sequence[Incoming]) -> None:
+        first = run[0].envelope
         context.begin(
-            request_id=str(envelope.id),
-            traceparent=envelope.traceparent if isinstance(envelope.traceparent, str) else None,
+            request_id=str(first.id),
+            traceparent=first.traceparent if isinstance(first.traceparent, str) else None,
         )
-        with handling(envelope.id):
-            self._handlers[message.type](envelope.event())
+        handler = self._handlers[first.type]
+        if is_batched(handler):
+            handler([message.envelope.event() for message in run])
+        else:
+            with handling(first.id):
+                handler(first.event())
 
 
 def record(message: Incoming, error: Exception, *, attempts: int = 0, deferrals: int = 0) -> Status:
