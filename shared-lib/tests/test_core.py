@@ -185,6 +185,40 @@ class TestCallsBetweenServices:
         ServiceClient("svc-cart").post(self.PATH, json={}, idempotent=True)
         assert len(upstream.calls) == 3
 
+    def test_a_refusal_after_a_lost_answer_says_that_the_first_sending_may_have_worked(self, upstream):
+        answers = [(409, {"code": "out_of_stock"}), (503, {}), httpx.ConnectError("refused")]
+
+        def answer(_: httpx.Request) -> tuple[int, dict[str, str]]:
+            found = answers.pop()
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        upstream("svc-cart", "POST", self.PATH, answer)
+        with pytest.raises(UpstreamProblem) as caught:
+            ServiceClient("svc-cart").post(self.PATH, json={}, idempotent=True)
+        assert caught.value.uncertain
+        answers[:] = [(409, {"code": "out_of_stock"}), httpx.ConnectError("refused")]
+        with pytest.raises(UpstreamProblem) as caught:
+            ServiceClient("svc-cart").post(self.PATH, json={}, idempotent=True)
+        assert not caught.value.uncertain
+
+    def test_a_call_that_was_sent_once_is_not_said_to_be_unsent_because_its_repetition_was(self, upstream):
+        failures = [httpx.ConnectError("refused"), httpx.ConnectError("refused"), httpx.ReadTimeout("slow")]
+
+        def fail(_: httpx.Request) -> httpx.Response:
+            raise failures.pop()
+
+        upstream("svc-cart", "POST", self.PATH, fail)
+        with pytest.raises(ServiceUnavailable) as caught:
+            ServiceClient("svc-cart").post(self.PATH, json={}, idempotent=True)
+        assert caught.value.sent
+        assert failures == []
+        failures[:] = [httpx.ConnectError("refused") for _ in range(3)]
+        with pytest.raises(ServiceUnavailable) as caught:
+            ServiceClient("svc-cart").post(self.PATH, json={}, idempotent=True)
+        assert caught.value.sent is False
+
     def test_no_call_outlives_the_deadline(self, upstream):
         context.begin(deadline=time.time() - 1)
         with pytest.raises(ServiceUnavailable) as caught:

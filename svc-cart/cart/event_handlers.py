@@ -17,6 +17,7 @@ from shared_lib.contracts.events import (
     UserErased,
 )
 from shared_lib.events import EventHandlers, replayable
+from shared_lib.inbox.read_models import ReadModels
 
 
 @replayable
@@ -64,3 +65,5 @@ EVENT_HANDLERS: EventHandlers = {
     OrderCancelled: on_order_cancelled,
     UserErased: on_user_erased,
 }
+
+READ_MODELS: ReadModels = {"products": services.rebuild_products}

@@ -65,8 +65,8 @@ class InvalidValue(DomainError):
 class ServiceUnavailable(DomainError):
     """Another service did not answer in time or failed. The caller may try again after `retry_after` seconds.
 
-    `sent` is False only when the call is known never to have reached the callee. `reason` names service and cause: it is
-    for logs, the client is shown `detail`.
+    `sent` is False only when no attempt of the call can have reached the callee. `reason` names service and cause: it is for
+    logs, the client is shown `detail`.
     """
 
     status = 503
@@ -90,16 +90,26 @@ class ServiceUnavailable(DomainError):
 
 
 class UpstreamProblem(DomainError):
-    """The callee answered 4xx. `upstream_status`, `upstream_code` and the whole `problem` document are the callee's."""
+    """The callee answered 4xx. `upstream_status`, `upstream_code` and the whole `problem` document are the callee's.
+
+    `uncertain`: an earlier sending of the same call got no answer, and may have taken effect, or may still.
+    """
 
     status = 502
     code = "bad_gateway"
     title = "A part of the shop refused an internal call"
 
     def __init__(
-        self, service: str, upstream_status: int, upstream_code: str, problem: dict[str, Any]
+        self,
+        service: str,
+        upstream_status: int,
+        upstream_code: str,
+        problem: dict[str, Any],
+        *,
+        uncertain: bool = False,
     ) -> None:
         super().__init__()
+        self.uncertain = uncertain
         self.service = service
         self.upstream_status = upstream_status
         self.upstream_code = upstream_code
