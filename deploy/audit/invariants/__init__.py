@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audit.invariants.accounts import ACCOUNT_INVARIANTS
+from audit.invariants.coupons import COUPON_INVARIANTS
 from audit.invariants.events import EVENT_INVARIANTS
 from audit.invariants.ledger import LEDGER_INVARIANTS
 from audit.invariants.money import MONEY_INVARIANTS
@@ -19,6 +20,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     *LEDGER_INVARIANTS,
     *STOCK_INVARIANTS,
     *SHELF_INVARIANTS,
+    *COUPON_INVARIANTS,
     *NOTIFICATION_INVARIANTS,
     *ACCOUNT_INVARIANTS,
     *EVENT_INVARIANTS,

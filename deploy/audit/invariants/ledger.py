@@ -70,7 +70,7 @@ LEDGER_INVARIANTS = (
     ),
     invariant(
         "ledger-account-is-what-was-taken",
-        "What an account of a provider holds is what was captured there less what went back.",
+        "What an account of a provider holds is what was captured there less what went back or is disputed.",
         Rows(
             PAYMENTS,
             """
@@ -80,8 +80,12 @@ LEDGER_INVARIANTS = (
                 SELECT account_id AS account, currency, sum(entry_amount) AS balance
                 FROM payments_ledgerentry WHERE account_id LIKE 'provider.%' GROUP BY account_id, currency
             ) b FULL JOIN (
-                SELECT 'provider.' || provider AS account, currency, sum(payment_amount - refunded_amount) AS kept
-                FROM payments_payment WHERE status = 'succeeded' GROUP BY provider, currency
+                SELECT 'provider.' || p.provider AS account, p.currency,
+                       sum(p.payment_amount - p.refunded_amount - coalesce(d.amount, 0)) AS kept
+                FROM payments_payment p LEFT JOIN (
+                    SELECT payment_id, sum(dispute_amount) AS amount FROM payments_dispute WHERE status <> 'won' GROUP BY payment_id
+                ) d ON d.payment_id = p.id
+                WHERE p.status = 'succeeded' GROUP BY p.provider, p.currency
             ) p ON p.account = b.account AND p.currency = b.currency
             WHERE coalesce(p.kept, 0) <> coalesce(b.balance, 0)
             """,
@@ -120,6 +124,42 @@ LEDGER_INVARIANTS = (
             WHERE r.wanted > CASE WHEN p.status = 'succeeded' THEN p.payment_amount ELSE 0 END
             """,
             "payments_payment",
+        ),
+    ),
+    invariant(
+        "dispute-is-booked-as-it-stands",
+        "A dispute is booked when it is opened and when it is decided, each once and as it was decided.",
+        Rows(
+            PAYMENTS,
+            """
+            SELECT d.id::text,
+                   CASE d.status WHEN 'open' THEN 'dispute_opened' ELSE 'dispute_opened, dispute_' || d.status END,
+                   coalesce(b.kinds, 'no booking'), NULL::float8
+            FROM payments_dispute d LEFT JOIN (
+                SELECT dispute_id, string_agg(kind, ', ' ORDER BY kind = 'dispute_opened' DESC, kind) AS kinds
+                FROM payments_ledgertransaction WHERE dispute_id IS NOT NULL GROUP BY dispute_id
+            ) b ON b.dispute_id = d.id
+            WHERE b.kinds IS DISTINCT FROM
+                  CASE d.status WHEN 'open' THEN 'dispute_opened' ELSE 'dispute_opened, dispute_' || d.status END
+            """,
+            "payments_dispute",
+        ),
+    ),
+    invariant(
+        "provider-agrees",
+        "The last comparison with each provider left no difference that its word could not heal.",
+        Rows(
+            PAYMENTS,
+            """
+            SELECT d.provider_reference, format('%s: %s', d.kind, coalesce(nullif(d.theirs, ''), 'nothing')),
+                   coalesce(nullif(d.ours, ''), 'nothing'), NULL::float8
+            FROM payments_difference d
+            WHERE NOT d.healed AND d.reconciliation_id IN (
+                SELECT DISTINCT ON (provider) id FROM payments_reconciliation
+                WHERE finished_at IS NOT NULL ORDER BY provider, created_at DESC
+            )
+            """,
+            "payments_reconciliation WHERE finished_at IS NOT NULL",
         ),
     ),
     invariant(

@@ -50,6 +50,23 @@ ORDER_INVARIANTS = (
         ),
     ),
     invariant(
+        "order-discounts-make-discount",
+        "What coupons took of an order's lines sums to its discount, and never exceeds a line.",
+        Rows(
+            ORDERS,
+            """
+            SELECT o.id::text, 'discounts of ' || o.discount_amount, 'discounts of ' || coalesce(l.discount, 0), NULL::float8
+            FROM orders_order o LEFT JOIN (
+                SELECT order_id, sum(discount_amount) AS discount,
+                       bool_or(discount_amount < 0 OR discount_amount > line_total_amount) AS wrong
+                FROM orders_orderline GROUP BY order_id
+            ) l ON l.order_id = o.id
+            WHERE coalesce(l.discount, 0) <> o.discount_amount OR l.wrong
+            """,
+            "orders_order",
+        ),
+    ),
+    invariant(
         "order-taxes-make-tax",
         "The taxes of an order's lines and of its shipping sum to its tax, added or included.",
         Rows(

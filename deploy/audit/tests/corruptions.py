@@ -96,6 +96,11 @@ CORRUPTIONS: dict[str, Corruption] = {
         "subtotal_amount = subtotal_amount + 1, shipping_amount = shipping_amount - 1",
         "status = 'shipped'",
     ),
+    "order-discounts-make-discount": Corruption(
+        ORDERS,
+        "SELECT order_id::text FROM orders_orderline ORDER BY order_id LIMIT 1",
+        ("UPDATE orders_orderline SET discount_amount = 1 WHERE order_id = '{id}' AND position = 0",),
+    ),
     "order-taxes-make-tax": wrong(
         ORDERS,
         "orders_order",
@@ -178,6 +183,13 @@ CORRUPTIONS: dict[str, Corruption] = {
             VALUES ('{_STRANGER}', '{{id}}', 1, 'USD', '', 'pending', '', '', 0, {_SOON}, now(), now())
             """,
         ),
+    ),
+    "dispute-is-booked-as-it-stands": wrong(PAYMENTS, "payments_dispute", "status = 'open'"),
+    "provider-agrees": wrong(
+        PAYMENTS,
+        "payments_difference",
+        "healed = false, provider_reference = 'pi_1', theirs = 'canceled', ours = 'succeeded'",
+        named="pi_1",
     ),
     "provider-reference-is-one-payment": wrong(
         PAYMENTS,
@@ -277,6 +289,32 @@ CORRUPTIONS: dict[str, Corruption] = {
     ),
     "cart-shows-what-is-there": wrong(CART, "cart_stock", "available = available - 1", key="variant_id"),
     "cart-shows-the-price": wrong(CART, "cart_variant", "price_amount = price_amount + 1"),
+    "coupon-counts-its-uses": wrong(CART, "cart_coupon", "used = used + 1"),
+    "coupon-keeps-its-limits": wrong(CART, "cart_coupon", "user_limit = 1"),
+    "closed-order-uses-no-coupon": Corruption(
+        CART,
+        "SELECT order_id::text FROM cart_couponuse ORDER BY order_id LIMIT 1",
+        ("UPDATE cart_couponorder SET closed_at = now() WHERE order_id = '{id}'",),
+    ),
+    "order-uses-its-coupons": Corruption(
+        ORDERS,
+        "SELECT id::text FROM orders_order WHERE status = 'shipped' AND coupon_codes = '[]' ORDER BY id LIMIT 1",
+        ("UPDATE orders_order SET coupon_codes = '[\"TEN\"]' WHERE id = '{id}'",),
+        found_at=CART,
+    ),
+    "ended-order-uses-no-coupon": Corruption(
+        CART,
+        "SELECT order_id::text FROM cart_couponorder WHERE closed_at IS NOT NULL ORDER BY order_id LIMIT 1",
+        (
+            "UPDATE cart_couponorder SET closed_at = NULL WHERE order_id = '{id}'",
+            "UPDATE cart_coupon SET used = used + 1",
+            f"""
+            INSERT INTO cart_couponuse (id, order_id, coupon_id, number, paid, created_at)
+            SELECT '{_STRANGER}', '{{id}}', id, 1, false, {_OLD} FROM cart_coupon
+            """,
+        ),
+    ),
+    "coupon-use-is-paid-as-its-order": wrong(CART, "cart_couponuse", "paid = false", "paid", key="order_id"),
     "event-is-in-the-inbox-of-its-user": missing(
         NOTIFICATIONS, "notifications_notification", "kind = 'order_placed'", key="event_id"
     ),

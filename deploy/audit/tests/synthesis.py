@@ -1,7 +1,7 @@
 """A consistent shop of any size, written by SQL: what the services would have left behind after N checkouts.
 
-Every eighth checkout ends alike (`KINDS`). Identities are made of a number, so each database is filled alone. Columns that are
-not named here get a neutral value, so that a new one breaks nothing.
+Every eighth checkout ends alike (`KINDS`), every fifth has a coupon. Identities are made of a number, so each database is filled
+alone. Columns that are not named here get a neutral value, so that a new one breaks nothing.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ _BASICS = """
         (3, 'svc-orders', 'order.shipped.v1', '{{2,3}}'), (4, 'svc-orders', 'order.delivered.v1', '{{3}}'),
         (5, 'svc-orders', 'order.cancelled.v1', '{{4,5}}'), (6, 'svc-orders', 'order.refunded.v1', '{{5,6}}'),
         (7, 'svc-payments', 'payment.succeeded.v1', '{{1,2,3,5,6}}'), (8, 'svc-payments', 'payment.canceled.v1', '{{4,7}}'),
-        (9, 'svc-payments', 'payment.refunded.v1', '{{5,6}}'), (10, 'svc-payments', 'payment.attempt_failed.v1', '{{1}}')
+        (9, 'svc-payments', 'payment.refunded.v1', '{{5,6}}'), (10, 'svc-payments', 'payment.attempt_failed.v1', '{{1}}'),
+        (11, 'svc-payments', 'payment.disputed.v1', '{{3}}')
     ) AS t (number, producer, type, kinds) ON o.kind = ANY(t.kinds)
     UNION ALL
     SELECT pg_temp.uid(200 + step * 2 + place, i), 'svc-catalog', 'stock.changed.v1', v::text, NULL, at FROM m
@@ -299,6 +300,42 @@ def _cart(connection: Connection) -> None:
         "s",
     )
 
+    insert(
+        connection,
+        "cart_coupon",
+        {
+            "id": "pg_temp.uid(30, 0)",
+            "code": "'TEN'",
+            "kind": "'percent'",
+            "basis_points": "1000",
+            "currency": "'USD'",
+            "used": "(SELECT count(*) FROM o WHERE i % 5 = 0 AND kind NOT IN (4, 5, 7))",
+            "total_limit": "1000000",
+            "user_limit": "2",
+            "updated_at": "now() - interval '1 day'",
+        },
+        "(SELECT) AS one",
+    )
+    insert(
+        connection,
+        "cart_couponorder",
+        {"order_id": "id", "closed_at": "CASE WHEN kind IN (4, 5, 7) THEN at END"},
+        "o WHERE i % 5 = 0",
+    )
+    insert(
+        connection,
+        "cart_couponuse",
+        {
+            "order_id": "id",
+            "coupon_id": "pg_temp.uid(30, 0)",
+            "user_id": "user_id",
+            "number": "1 + i / 5 % 2",
+            "paid": "kind <> 0",
+            "created_at": "at",
+        },
+        "o WHERE i % 5 = 0 AND kind NOT IN (4, 5, 7)",
+    )
+
 
 def _orders(connection: Connection) -> None:
     placed = "o WHERE kind <> 7"
@@ -322,7 +359,7 @@ def _orders(connection: Connection) -> None:
             "shipping_amount": "CASE WHEN kind <> 7 THEN 500 ELSE 0 END",
             "tax_amount": "CASE WHEN kind <> 7 THEN 70 ELSE 0 END",
             "total_amount": "CASE WHEN kind <> 7 THEN total ELSE 0 END",
-            "coupon_codes": "'[]'::jsonb",
+            "coupon_codes": "CASE WHEN i % 5 = 0 AND kind <> 7 THEN '[\"TEN\"]' ELSE '[]' END::jsonb",
             "payment_id": "CASE WHEN kind <> 7 THEN payment_id END",
             "cart_id": "pg_temp.uid(5, i / 10)",
             "cart_version": "i",
@@ -439,7 +476,10 @@ def _payments(connection: Connection) -> None:
     )
     refund = {"id": "refund_id", "payment_id": "payment_id", "refund_amount": "back", "currency": "'USD'"}
     insert(connection, "payments_refund", {**refund, "status": "'succeeded'", **done}, "o WHERE back > 0")
-    connection.execute("INSERT INTO payments_ledgeraccount (code) VALUES ('provider.sandbox'), ('customers')")
+    connection.execute(
+        "INSERT INTO payments_ledgeraccount (code)"
+        " VALUES ('provider.sandbox'), ('customers'), ('disputed'), ('chargebacks')"
+    )
     capture = {"id": "pg_temp.uid(6, i)", "kind": "'capture'", "payment_id": "payment_id", "created_at": "at"}
     insert(connection, "payments_ledgertransaction", capture, paid)
     refunded = {
@@ -463,6 +503,44 @@ def _payments(connection: Connection) -> None:
         {"transaction_id": "pg_temp.uid(7, o.i)", **entry},
         f"(SELECT i, -back AS amount FROM o WHERE back > 0) AS o {accounts}",
     )
+
+    _disputes(connection)
+    run = {"id": "pg_temp.uid(41, 0)", "provider": "'sandbox'", "finished_at": "now()"}
+    insert(connection, "payments_reconciliation", run, "(SELECT) AS one")
+    difference = {"reconciliation_id": "pg_temp.uid(41, 0)", "kind": "'status'", "healed": "true"}
+    insert(connection, "payments_difference", difference, "(SELECT) AS one")
+
+
+def _disputes(connection: Connection) -> None:
+    """Every delivered order's payment is disputed for 50, and lost."""
+    disputed = "o WHERE kind = 3"
+    dispute = {
+        "id": "pg_temp.uid(40, i)",
+        "payment_id": "payment_id",
+        "dispute_amount": "50",
+        "currency": "'USD'",
+    }
+    insert(
+        connection,
+        "payments_dispute",
+        {**dispute, "status": "'lost'", "provider_reference": "'dp_' || i"},
+        disputed,
+    )
+    for tag, kind, to, of in (
+        (42, "dispute_opened", "disputed", "provider.sandbox"),
+        (43, "dispute_lost", "chargebacks", "disputed"),
+    ):
+        its = {
+            "payment_id": "payment_id",
+            "dispute_id": "pg_temp.uid(40, i)",
+            "kind": f"'{kind}'",
+            "created_at": "at",
+        }
+        insert(connection, "payments_ledgertransaction", {"id": f"pg_temp.uid({tag}, i)", **its}, disputed)
+        entry = {"transaction_id": f"pg_temp.uid({tag}, i)", "currency": "'USD'"}
+        for account, amount in ((to, 50), (of, -50)):
+            more = {"account_id": f"'{account}'", "entry_amount": f"{amount}"}
+            insert(connection, "payments_ledgerentry", {**entry, **more}, disputed)
 
 
 def _notifications(connection: Connection) -> None:
