@@ -1,5 +1,5 @@
 from django.core.exceptions import ImproperlyConfigured
-from marshmallow.validate import Range
+from marshmallow.validate import Length, OneOf, Range
 
 from shared_lib.settings import env, service_settings
 
@@ -21,7 +21,7 @@ for url in PAYMENT_RETURN_URLS:
         raise ImproperlyConfigured(
             "PAYMENT_RETURN_URLS must be absolute http or https URLs, separated by commas."
         )
-if unknown := set(PAYMENT_PROVIDERS) - {"sandbox"}:
+if unknown := set(PAYMENT_PROVIDERS) - {"sandbox", "stripe"}:
     raise ImproperlyConfigured(
         f"PAYMENT_PROVIDERS names {', '.join(sorted(unknown))}, which is not a provider here."
     )
@@ -33,3 +33,11 @@ if "sandbox" in PAYMENT_PROVIDERS:
     SANDBOX_URL = env.url("SANDBOX_URL")
     SANDBOX_API_KEY = env.str("SANDBOX_API_KEY")
     SANDBOX_WEBHOOK_SECRET = env.str("SANDBOX_WEBHOOK_SECRET")
+if "stripe" in PAYMENT_PROVIDERS:
+    STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", validate=Length(min=1))
+    STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", validate=Length(min=1))
+    STRIPE_PUBLISHABLE_KEY = env.str("STRIPE_PUBLISHABLE_KEY", "")  # for the storefront; no secret
+    STRIPE_API_BASE = env.url("STRIPE_API_BASE", "https://api.stripe.com")
+    STRIPE_CAPTURE_METHOD = env.str(
+        "STRIPE_CAPTURE_METHOD", "automatic", validate=OneOf(["automatic", "manual"])
+    )

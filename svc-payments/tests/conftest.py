@@ -8,8 +8,9 @@ from django.db import connection
 from django.test import override_settings
 
 from payments import providers
-from tests import sandbox_process
+from tests import sandbox_process, stripe_dialect
 from tests.sandbox_process import Receiver, SandboxProcess
+from tests.stripe_dialect import StripeDialect
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +38,22 @@ def _sandbox(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> It
 
 
 @pytest.fixture(scope="session")
-def _provider(_sandbox: SandboxProcess) -> Iterator[Any]:
-    """The service's own client of the sandbox that this session started."""
+def dialect(_sandbox: SandboxProcess) -> Iterator[StripeDialect]:
+    dialect = StripeDialect(_sandbox)
+    yield dialect
+    dialect.close()
+
+
+@pytest.fixture(scope="session")
+def _providers(_sandbox: SandboxProcess, dialect: StripeDialect) -> Iterator[dict[str, Any]]:
+    """The service's own clients of the sandbox that this session started: its own, and the one for Stripe."""
     values = {
+        "PAYMENT_PROVIDERS": ["sandbox", "stripe"],
+        "STRIPE_SECRET_KEY": stripe_dialect.SECRET_KEY,
+        "STRIPE_WEBHOOK_SECRET": stripe_dialect.WEBHOOK_SECRET,
+        "STRIPE_PUBLISHABLE_KEY": "",
+        "STRIPE_API_BASE": dialect.url,
+        "STRIPE_CAPTURE_METHOD": "automatic",
         "SANDBOX_URL": _sandbox.url,
         "SANDBOX_API_KEY": sandbox_process.API_KEY,
         "SANDBOX_WEBHOOK_SECRET": sandbox_process.WEBHOOK_SECRET,
@@ -48,23 +62,38 @@ def _provider(_sandbox: SandboxProcess) -> Iterator[Any]:
     }
     with override_settings(**values):
         providers.get_provider.cache_clear()
-        provider: Any = providers.get_provider("sandbox")
-        yield provider
-        provider.close()
+        made: dict[str, Any] = {name: providers.get_provider(name) for name in ("sandbox", "stripe")}
+        with override_settings(PAYMENT_PROVIDERS=["sandbox"]):
+            yield made
+        for provider in made.values():
+            provider.close()
         providers.get_provider.cache_clear()
 
 
 @pytest.fixture
-def sandbox(_sandbox: SandboxProcess, _provider: Any) -> SandboxProcess:
+def offered(request: pytest.FixtureRequest) -> str:
+    """The provider that a test of `both_providers` runs over this time; the sandbox for every other test."""
+    return str(getattr(request, "param", "sandbox"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("both_providers"):
+        metafunc.fixturenames.append("offered")
+        metafunc.parametrize("offered", ["sandbox", "stripe"], indirect=True)
+
+
+@pytest.fixture
+def sandbox(_sandbox: SandboxProcess, _providers: Any) -> SandboxProcess:
     """The running sandbox provider, for tests that look at it; every test of the service uses it."""
     return _sandbox
 
 
 @pytest.fixture(autouse=True)
-def _real_provider(request: pytest.FixtureRequest) -> None:
+def _real_provider(request: pytest.FixtureRequest, settings: Any) -> None:
     """Nothing of the service is tested against anything else than the sandbox of this session."""
     if request.node.get_closest_marker("django_db"):
-        request.getfixturevalue("_provider")
+        request.getfixturevalue("_providers")
+        settings.PAYMENT_PROVIDERS = [request.getfixturevalue("offered")]
 
 
 class HookedProvider:
@@ -97,8 +126,8 @@ class HookedProvider:
 
 
 @pytest.fixture
-def provider(_provider: Any, monkeypatch: pytest.MonkeyPatch) -> HookedProvider:
-    hooked = HookedProvider(_provider)
+def provider(_providers: dict[str, Any], offered: str, monkeypatch: pytest.MonkeyPatch) -> HookedProvider:
+    hooked = HookedProvider(_providers[offered])
     monkeypatch.setattr(providers, "get_provider", lambda name: hooked)
     return hooked
 

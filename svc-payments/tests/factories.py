@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from payments import services
+from payments import ledger, providers, services
 from payments.models import Payment
 from shared_lib.ids import uuid7
 from shared_lib.money import Money
+from tests import stripe_dialect
+
+
+def offered() -> str:
+    """The provider that the test at hand runs over."""
+    return providers.offered_providers()[0]
+
+
+def held() -> str:
+    """The ledger account of what that provider holds for us."""
+    return ledger.provider_account(offered())
+
+
+def tell(headers: Mapping[str, str], body: bytes) -> None:
+    """Gives a webhook of the sandbox to the service, as the provider at hand would send it."""
+    if offered() == "stripe":
+        headers, body = stripe_dialect.webhook(body)
+    else:
+        headers = {"Sandbox-Signature": headers["sandbox-signature"]}
+    services.receive_webhook(provider_name=offered(), headers=headers, body=body)
 
 
 def usd(amount: int) -> Money:

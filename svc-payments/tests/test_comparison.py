@@ -17,26 +17,30 @@ from payments import services, tasks
 from payments.models import Difference, Payment, PaymentStatus, Reconciliation, Refund
 from payments.providers import OutcomeUnknown
 from payments.providers import sandbox as sandbox_module
+from payments.providers import stripe as stripe_module
 from shared_lib.contracts.events import PaymentDisputed, PaymentSucceeded
 from shared_lib.ids import uuid7
 from shared_lib.testing.races import at_once
 from tests.books import check_books
-from tests.factories import confirm, new_payment, paid_payment, raising, usd
+from tests.factories import confirm, new_payment, offered, paid_payment, raising, usd
 from tests.sandbox_process import Receiver, SandboxProcess, wait_for
+from tests.stripe_dialect import StripeDialect
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_providers]
 
 Published = Callable[[type], list[Any]]
 
 
 @pytest.fixture
-def since(sandbox: SandboxProcess) -> datetime:
+def since(sandbox: SandboxProcess, dialect: StripeDialect) -> datetime:
     """From here on, since other tests leave payments at the sandbox that no database knows any more."""
-    return timezone.now()
+    now = timezone.now()
+    dialect.began = now.timestamp()
+    return now
 
 
 def compare(since: datetime) -> list[tuple[str, str, str, bool]]:
-    run = services.compare_with_provider(provider_name="sandbox", since=since)
+    run = services.compare_with_provider(provider_name=offered(), since=since)
     assert run is not None
     assert run.finished_at is not None
     rows = run.differences.order_by("created_at", "id")
@@ -178,7 +182,8 @@ def test_a_balance_that_does_not_come_out_is_reported(sandbox: SandboxProcess, s
 def test_every_page_is_read(
     sandbox: SandboxProcess, since: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox_module, "_PAGE", 2)
+    for module in (sandbox_module, stripe_module):
+        monkeypatch.setattr(module, "_PAGE", 2)
     payments = [confirm(new_payment(), "pm_card_delayed") for _ in range(5)]
     for payment in payments:
         settled(sandbox, payment)
@@ -260,7 +265,7 @@ def test_the_command_reports_every_difference_and_fails_for_those_that_are_left(
     )
 
     by_hand(sandbox, "/v1/refunds", {"payment_intent": payment.provider_reference, "amount": 300})
-    text, error = command("--since", moment, "--provider", "sandbox")
+    text, error = command("--since", moment, "--provider", offered())
     assert error == "1 difference left, for people to look at."
     assert "LEFT" in text
     assert "nothing here, succeeded, 3.00 USD there" in text
@@ -278,7 +283,7 @@ def test_a_time_that_is_none_is_refused(since: str) -> None:
 
 def test_the_command_says_when_the_provider_does_not_answer(provider: Any, sandbox: SandboxProcess) -> None:
     provider.before["list_intents"] = raising(OutcomeUnknown("cut"))
-    assert command("--since", "1m") == ("", "sandbox does not answer: cut. Run it again.")
+    assert command("--since", "1m") == ("", f"{offered()} does not answer: cut. Run it again.")
 
 
 def test_old_comparisons_without_findings_are_forgotten(since: datetime) -> None:

@@ -22,10 +22,10 @@ from shared_lib.contracts.events import (
 from shared_lib.exceptions import InvalidValue, NotFound, ServiceUnavailable
 from shared_lib.ids import uuid7
 from shared_lib.money import Money
-from tests.factories import confirm, new_payment, paid_payment, raising, usd
+from tests.factories import confirm, held, new_payment, offered, paid_payment, raising, usd
 from tests.sandbox_process import SandboxProcess
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_providers]
 
 Published = Callable[[type], list[Any]]
 
@@ -41,7 +41,7 @@ def test_a_payment_is_made_once_for_one_id() -> None:
     second, created = services.create_payment(**same)
     assert (second.pk, created) == (first.pk, False)
     assert second.status == PaymentStatus.REQUIRES_PAYMENT_METHOD
-    assert second.provider == "sandbox"
+    assert second.provider == offered()
 
 
 @pytest.mark.parametrize("change", [{"amount": usd(2000)}, {"order_id": uuid7()}, {"user_id": uuid7()}])
@@ -88,11 +88,11 @@ def test_a_good_card_pays(sandbox: SandboxProcess, published: Published) -> None
         order_id=payment.order_id,
         user_id=payment.user_id,
         amount=usd(1999),
-        provider="sandbox",
+        provider=offered(),
         provider_reference=payment.provider_reference,
     )
     entries = LedgerEntry.objects.values_list("account_id", "entry_amount", "currency").order_by("account_id")
-    assert list(entries) == [("customers", -1999, "USD"), ("provider.sandbox", 1999, "USD")]
+    assert list(entries) == [("customers", -1999, "USD"), (held(), 1999, "USD")]
     assert PaymentAttempt.objects.get().state == AttemptState.SUCCEEDED
     assert PaymentAttempt.objects.get().due_at is None
 

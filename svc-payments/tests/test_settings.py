@@ -18,6 +18,11 @@ PRODUCTION = {
     "PUBLIC_BASE_URL": "https://shop.example",
     "STOREFRONT_URL": "https://www.shop.example",
 }
+STRIPE = {
+    "PAYMENT_PROVIDERS": "stripe",
+    "STRIPE_SECRET_KEY": "sk_test_1",
+    "STRIPE_WEBHOOK_SECRET": "whsec_1",
+}
 SANDBOX = {"SANDBOX_URL": "http://127.0.0.1:1", "SANDBOX_API_KEY": "k", "SANDBOX_WEBHOOK_SECRET": "s"}
 
 
@@ -51,6 +56,10 @@ def show(name: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
         ({**PRODUCTION, "PAYMENT_PROVIDERS": "sandbox"}, "The payment provider `sandbox` moves no money"),
         ({"PAYMENT_PROVIDERS": "paypal"}, "PAYMENT_PROVIDERS names paypal"),
         ({"SANDBOX_API_KEY": None}, '"SANDBOX_API_KEY" not set'),
+        ({**STRIPE, "STRIPE_SECRET_KEY": None}, '"STRIPE_SECRET_KEY" not set'),
+        ({**STRIPE, "STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET"),
+        ({**STRIPE, "STRIPE_CAPTURE_METHOD": "later"}, "STRIPE_CAPTURE_METHOD"),
+        ({**STRIPE, "STRIPE_API_BASE": "stripe"}, "STRIPE_API_BASE"),
         ({"SANDBOX_URL": "localhost"}, '"SANDBOX_URL" is not an absolute URL'),
         ({"PAYMENT_PROVIDER_TIMEOUT_SECONDS": "0"}, "PAYMENT_PROVIDER_TIMEOUT_SECONDS"),
         ({"PAYMENT_RETURN_URLS": "storefront"}, "PAYMENT_RETURN_URLS"),
@@ -67,6 +76,21 @@ def test_the_service_does_not_start_with_a_setting_that_is_wrong(
 def test_production_offers_no_provider_unless_told() -> None:
     ended = show("PAYMENT_PROVIDERS", **PRODUCTION)
     assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
+
+
+def test_production_offers_stripe_with_its_keys_alone() -> None:
+    keys = {**STRIPE, "SANDBOX_API_KEY": None, "SANDBOX_URL": None, "SANDBOX_WEBHOOK_SECRET": None}
+    ended = show("STRIPE_API_BASE", **{**PRODUCTION, **keys})
+    assert (ended.returncode, ended.stdout) == (0, "https://api.stripe.com\n"), ended.stderr
+
+
+def test_a_shop_without_stripe_does_not_load_its_sdk() -> None:
+    script = (
+        "import django, sys; django.setup(); from payments.providers import get_provider;"
+        " get_provider('sandbox'); print('stripe' in sys.modules)"
+    )
+    ended = start("-c", script, DJANGO_SETTINGS_MODULE="config.settings")
+    assert ended.stdout == "False\n", ended.stderr
 
 
 def test_development_offers_the_sandbox_and_returns_to_the_storefront() -> None:

@@ -21,6 +21,8 @@ SECRETS = {
     "DEMO_PASSWORD": "secret",
     "SANDBOX_API_KEY": "secret",
     "SANDBOX_WEBHOOK_SECRET": "secret",
+    "STRIPE_SECRET_KEY": "secret",
+    "STRIPE_WEBHOOK_SECRET": "secret",
     "AWS_ACCESS_KEY_ID": "id",
     "AWS_SECRET_ACCESS_KEY": "secret",
 }

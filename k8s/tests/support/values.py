@@ -207,16 +207,25 @@ OWN_SETTINGS: dict[str, Values] = {
         "ORDER_PAYMENT_WINDOW_SECONDS": 3600,
     },
     "svc-payments": {
-        "PAYMENT_PROVIDERS": "sandbox",
+        "PAYMENT_PROVIDERS": "sandbox,stripe",
         "PAYMENT_PROVIDER_TIMEOUT_SECONDS": 4,
+        "PAYMENT_RECONCILIATION_HOURS": 6,
         "PAYMENT_RETURN_URLS": "https://www.example.com,https://m.example.com",
         "PAYMENT_WEBHOOK_RETENTION_DAYS": 7,
         "SANDBOX_URL": "http://sandbox:8080",
+        "STRIPE_API_BASE": "https://api.stripe.com",
+        "STRIPE_CAPTURE_METHOD": "manual",
+        "STRIPE_PUBLISHABLE_KEY": "pk_live_1",
     },
 }
 _OWN_SECRETS: dict[str, Values] = {
     "svc-accounts": {"DEMO_PASSWORD": {}},
-    "svc-payments": {"SANDBOX_API_KEY": {"name": "sandbox"}, "SANDBOX_WEBHOOK_SECRET": {"name": "sandbox"}},
+    "svc-payments": {
+        "SANDBOX_API_KEY": {"name": "sandbox"},
+        "SANDBOX_WEBHOOK_SECRET": {"name": "sandbox"},
+        "STRIPE_SECRET_KEY": {"name": "stripe"},
+        "STRIPE_WEBHOOK_SECRET": {"name": "stripe"},
+    },
 }
 _GATEWAY_SETTINGS: Values = {
     "DOCS_ROOT": "/srv/docs",

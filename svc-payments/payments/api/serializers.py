@@ -33,6 +33,9 @@ class PaymentMethodSerializer(serializers.Serializer[Any]):
     provider = serializers.CharField()
     type = serializers.CharField()
     name = serializers.CharField()
+    publishable_key = serializers.CharField(
+        required=False, help_text="Of Stripe: what its script in a page needs to make tokens."
+    )
     test_tokens = serializers.ListField(
         child=serializers.CharField(),
         required=False,

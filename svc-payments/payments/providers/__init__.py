@@ -38,7 +38,19 @@ __all__ = [
     "offered_providers",
 ]
 
-_PROVIDERS: dict[str, Callable[[], Provider]] = {"sandbox": SandboxProvider.from_settings}
+
+def _stripe() -> Provider:
+    from payments.providers.stripe import (
+        StripeProvider,  # its SDK costs memory in every process that imports it
+    )
+
+    return StripeProvider.from_settings()
+
+
+_PROVIDERS: dict[str, Callable[[], Provider]] = {
+    "sandbox": SandboxProvider.from_settings,
+    "stripe": _stripe,
+}
 
 
 def offered_providers() -> list[str]:

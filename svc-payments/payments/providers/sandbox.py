@@ -29,6 +29,7 @@ from payments.providers.base import (
     Webhook,
     uuid_or_none,
 )
+from payments.providers.http import client, send
 from shared_lib.contracts.internal.payments import PaymentStatus
 from shared_lib.money import Money
 
@@ -37,7 +38,6 @@ logger = structlog.get_logger(__name__)
 SIGNATURE_HEADER = "Sandbox-Signature"
 TOLERANCE_SECONDS = 300
 
-_CONNECT_SECONDS = 2.0
 _PAGE = 100
 _TEST_TOKENS = (
     "pm_card_visa",
@@ -147,11 +147,10 @@ class SandboxProvider:
 
     def __init__(self, *, url: str, api_key: str, webhook_secret: str, timeout_seconds: float) -> None:
         self._webhook_secret = webhook_secret.encode()
-        self._http = httpx.Client(
+        self._http = client(
+            timeout_seconds,
             base_url=url,
             headers={"authorization": f"Bearer {api_key}"},
-            timeout=httpx.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds)),
-            limits=httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30),
             trust_env=False,
         )
 
@@ -279,21 +278,8 @@ class SandboxProvider:
             raise OutcomeUnknown(f"the sandbox sent what is not an answer: {error}") from None
 
     def _call(self, method: str, path: str, body: Any = None, *, key: str = "") -> httpx.Response:
-        """One request, sent a second time if its connection broke: the key makes that harmless."""
         headers = {"idempotency-key": key} if key else {}
-        sent = False
-        for last in (False, True):
-            try:
-                response = self._http.request(method, path, json=body, headers=headers)
-                break
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-                if not sent:
-                    raise ProviderUnavailable(repr(error)) from None
-                raise OutcomeUnknown(repr(error)) from None
-            except httpx.TransportError as error:
-                sent = True
-                if last or isinstance(error, httpx.TimeoutException):
-                    raise OutcomeUnknown(repr(error)) from None
+        response = send(self._http, method, path, json=body, headers=headers)
         if response.status_code >= 500:
             raise OutcomeUnknown(f"the sandbox answered {response.status_code}")
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.TOO_MANY_REQUESTS):
