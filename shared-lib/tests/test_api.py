@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from django.db import connection
 from sample.models import Note
@@ -76,6 +77,26 @@ def test_a_crash_tells_nothing_of_itself(api, caplog):
     assert "unhandled_exception" in caplog.text
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_lost_database_session_is_told_as_a_503_that_may_be_tried_again(api):
+    client = api.as_user()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+
+    def end_the_session(execute, *args):
+        with psycopg.connect(**connection.get_connection_params() | {"autocommit": True}) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [backend])
+        return execute(*args)
+
+    with connection.execute_wrapper(end_the_session):
+        response = client.post("/api/v1/notes", {"text": "hello"})
+    assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
+    assert (response.json()["code"], response["Retry-After"]) == ("service_unavailable", "1")
+    connection.close()
+    assert client.post("/api/v1/notes", {"text": "hello"}).status_code == 201
+
+
 def test_a_missing_token_and_a_bad_one_are_told_apart(api):
     missing = api.anonymous().get("/api/v1/notes")
     assert (missing.status_code, missing["WWW-Authenticate"], missing.json()["code"]) == (
@@ -118,6 +139,8 @@ def test_an_optional_route_serves_guests_but_refuses_a_bad_token(api):
 
 def test_a_lost_update_is_refused(api):
     assert api.anonymous().patch("/api/v1/note", headers={"If-Match": '"note-2"'}).status_code == 200
+    # the tag of the same state as a compressed answer had it
+    assert api.anonymous().patch("/api/v1/note", headers={"If-Match": '"note-2-gzip"'}).status_code == 200
     assert api.anonymous().patch("/api/v1/note", headers={"If-Match": "*"}).status_code == 200
     for stale in ('"note-1"', 'W/"note-2"'):
         response = api.anonymous().patch("/api/v1/note", headers={"If-Match": stale})

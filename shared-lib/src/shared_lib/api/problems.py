@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 import structlog
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework import exceptions as drf
@@ -133,6 +135,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
             document = problem(
                 error.status_code, str(getattr(error.detail, "code", "error")), detail=str(error.detail)
             )
+        case OperationalError() | InterfaceError():
+            document, headers = _database_away(error)
         case _:
             logger.error("unhandled_exception", view=type(context.get("view")).__name__, exc_info=error)
             document = problem(500, "internal_error")
@@ -141,6 +145,15 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         headers["WWW-Authenticate"] = auth_header
     headers["Cache-Control"] = "no-store"
     return Response(document, status=document["status"], headers=headers, content_type=CONTENT_TYPE)
+
+
+def _database_away(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+    """The session was lost, none could be had, or a lock or statement took too long: nothing that the request is guilty of.
+
+    Whether a lost commit took effect is unknown, as after any 503: the same key again tells.
+    """
+    logger.warning("database_unavailable", error=f"{type(error).__name__}: {error}".strip())
+    return problem(503, "service_unavailable"), {"Retry-After": "1"}
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -158,4 +171,7 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
+    error = sys.exc_info()[1]
+    if isinstance(error, OperationalError | InterfaceError):
+        return problem_response(*_database_away(error))
     return problem_response(problem(500, "internal_error"))
