@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICES = services.discover(ROOT)
 STORES = {"redis", "rabbitmq", *(f"postgres-{name.removeprefix('svc-')}" for name in SERVICES)}
 JOBS = ("-migrate", "-seed")
+AUDIT = "audit"
 #: Read by the image or Python itself, not by settings.
 OF_THE_IMAGE = {"HOST", "PORT"}
 READ = re.compile(
@@ -52,7 +53,7 @@ def owner(container: str) -> str | None:
 
 
 def is_job(container: str) -> bool:
-    return container.endswith(JOBS)
+    return container.endswith(JOBS) or container == AUDIT
 
 
 def read_by(service: str) -> set[str]:
@@ -117,7 +118,9 @@ def test_each_database_network_has_its_server_and_its_service_alone(compose, con
     for service in SERVICES:
         short = service.removeprefix("svc-")
         members = {name for name, each in containers.items() if f"db-{short}" in each["networks"]}
-        assert members == {f"postgres-{short}"} | {name for name in containers if owner(name) == service}
+        assert members - {AUDIT} == {f"postgres-{short}"} | {
+            name for name in containers if owner(name) == service
+        }
         assert containers[f"postgres-{short}"]["networks"] == [f"db-{short}"]
     used = {network for each in containers.values() for network in each["networks"]}
     assert used == set(compose["networks"])
@@ -185,6 +188,32 @@ def test_a_service_has_its_own_secrets_and_no_others(compose, containers):
             own = {source for source in sources if source.startswith(service.removeprefix("svc-") + "-")}
             assert sources - own == shared.get(service, set())
             assert f"{service.removeprefix('svc-')}-database-password" not in sources
+
+
+def test_the_audit_reaches_every_database_as_its_own_role_and_nothing_else(containers, layout):
+    audit = containers[AUDIT]
+    assert set(audit["networks"]) == {f"db-{service.removeprefix('svc-')}" for service in SERVICES}
+    assert {secret["source"] for secret in audit["secrets"]} == {
+        f"{service.removeprefix('svc-')}-audit-url" for service in SERVICES
+    }
+    assert audit["profiles"] == [AUDIT], "it runs when it is asked for"
+    assert audit["volumes"] == ["./deploy/audit:/usr/local/lib/audit/audit:ro"]
+    env = complete(layout.env_file, SERVICES, {})
+    files.write(layout, env, SERVICES)
+    for service in SERVICES:
+        name = service.removeprefix("svc-")
+        variable = f"AUDIT_{service.upper().replace('-', '_')}_URL_FILE"
+        target = Path(audit["environment"][variable]).name
+        [source] = [each["source"] for each in audit["secrets"] if each["target"] == target]
+        url = (files.folder(layout) / "secrets" / source).read_text()
+        assert re.fullmatch(
+            rf"postgresql://auditor:[\w-]+@postgres-{name}:5432/{service.replace('-', '_')}", url
+        )
+        server = {
+            each if isinstance(each, str) else each["target"]
+            for each in containers[f"postgres-{name}"]["secrets"]
+        }
+        assert "AUDITOR_PASSWORD" in server
 
 
 def test_every_file_variable_names_a_secret_of_that_container(containers):

@@ -95,8 +95,8 @@ def _pairs() -> list[tuple[str, str, Source, Source]]:
 def _told(columns: str, steps: str, types: str) -> str:
     """Steps against events of the same type and subject: what is young on one side must be there on the other, however old.
 
-    `columns` of `steps` are `id, type, at`; `types` are all types there are. Both are written in one transaction; retention removes events, never
-    steps.
+    `columns` of `steps` are `id, type, at`; `types` are all types there are. Both are written in one transaction; retention
+    removes events, never steps.
     """
     counts = f"count(*) AS number, count(*) FILTER (WHERE at > now() - interval '{_TOLD_DAYS} days') AS young"
     return f"""

@@ -8,10 +8,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 from containers import files
 from containers.engine import Compose
 from shop import services
+from shop.audit import UNREADABLE
 from shop.cli import SETTABLE, only_one
 from shop.envfile import complete, load
 from shop.layout import Layout, find_layout
@@ -24,6 +26,8 @@ PATIENCE = 600
 #: Of several containers with one image, the one that is built.
 BUILT = ("gateway", "mail")
 JOBS = ("-migrate", "-seed")
+#: The one-shot container of `make audit`, of a profile of its own.
+AUDIT = "audit"
 
 
 def up(layout: Layout, arguments: argparse.Namespace) -> int:
@@ -266,6 +270,36 @@ def demo(layout: Layout, arguments: argparse.Namespace) -> int:
     ).returncode
 
 
+def audit(arguments: list[str]) -> int:
+    """Audit the databases of the running containers; returns the audit's exit code. A report is written on this machine."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--json", nargs="?", const="-")
+    options, rest = parser.parse_known_args(arguments)
+    try:
+        layout = find_layout()
+        _, compose = running(layout)
+        for service in services.discover(layout.root):
+            # Data that was made before there was an auditor.
+            compose.do(
+                *("exec", "--no-TTY", f"postgres-{service.removeprefix('svc-')}"),
+                *("bash", "/docker-entrypoint-initdb.d/shop.sh", "auditor"),
+                doing="Making the role of the audit",
+            )
+        command = ["--profile", AUDIT, "run", "--rm", "--no-TTY", "--no-deps", AUDIT, *rest]
+        if options.json in (None, "-"):
+            return compose.run(*command, *(["--json"] if options.json else []))
+        code, report = compose.read(*command, "--json")
+        if code in (0, 1):
+            Path(options.json).write_text(report)
+    except Problem as problem:
+        fail(str(problem))
+        return UNREADABLE
+    except OSError as error:
+        fail(f"{options.json} cannot be written: {error.strerror}.")
+        return UNREADABLE
+    return code
+
+
 def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
     """The tests that cross services, against the running containers; `rest` goes to pytest."""
     from containers.doors import opened
@@ -295,6 +329,8 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
 def main(arguments: list[str]) -> int:
     """Run one verb; a Problem is printed as one sentence."""
     os.umask(0o077)
+    if arguments[:1] == ["audit"]:
+        return audit(arguments[1:])
     parser = argparse.ArgumentParser(prog="deploy/shop")
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("service", nargs="?", default=os.environ.get("SERVICE") or None)

@@ -74,6 +74,19 @@ class Compose:
             check=False,
         ).returncode
 
+    def read(self, *arguments: str) -> tuple[int, str]:
+        """Run with the terminal's own errors; returns exit code and output."""
+        done = subprocess.run(
+            [*self._command, *arguments],
+            cwd=self.layout.root,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
     def do(self, *arguments: str, doing: str, log: Path | None = None) -> str:
         """Run to the end and return what it printed; raises Problem with its last words when it fails."""
         done = subprocess.run(

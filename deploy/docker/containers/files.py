@@ -14,7 +14,7 @@ from shop import rabbitmq, redis
 from shop.envfile import prefix
 from shop.keys import JWT_KEY, ensure_keys, private_key, public_keys
 from shop.layout import Layout
-from shop.postgres import role_of
+from shop.postgres import AUDITOR, AUDITOR_PASSWORD, role_of
 
 LIMITS = "GATEWAY_LIMIT_"
 
@@ -32,6 +32,7 @@ def secrets(layout: Layout, env: dict[str, str], services: list[str]) -> dict[st
         "gateway-redis-password": env["GATEWAY_REDIS_PASSWORD"],
         "jwt-signing-key": private_key(layout, JWT_KEY).read_text(),
         "demo-password": env["DEMO_PASSWORD"],
+        "auditor-password": env[AUDITOR_PASSWORD],
         "sandbox-api-key": env["SANDBOX_API_KEY"],
         "sandbox-webhook-secret": env["SANDBOX_WEBHOOK_SECRET"],
     }
@@ -45,6 +46,7 @@ def secrets(layout: Layout, env: dict[str, str], services: list[str]) -> dict[st
             f"{name}-secret-key": env[f"{prefix(service)}_SECRET_KEY"],
             f"{name}-database-password": password["DATABASE"],
             f"{name}-database-url": f"postgresql://{role}:{password['DATABASE']}@postgres-{name}:5432/{role}",
+            f"{name}-audit-url": f"postgresql://{AUDITOR}:{env[AUDITOR_PASSWORD]}@postgres-{name}:5432/{role}",
             f"{name}-redis-url": f"redis://{service}:{password['REDIS']}@redis:6379/0",
             f"{name}-events-broker-url": f"{broker}/{rabbitmq.EVENTS}",
             f"{name}-jobs-broker-url": f"{broker}/{rabbitmq.jobs_host(service)}",
