@@ -11,6 +11,8 @@
 -- limits   names of `limits` below; default { "address", "user" }.
 -- body     largest request body, default "64k".
 -- time     name of `times` below; default "normal".
+-- cache    answers that the service calls public are kept: "lists" until anything in the catalog's lists changes, "product"
+--          until the product that the last segment names does (see lua/shop/cache.lua).
 -- answer   instead of a service: the gateway answers by itself (see lua/shop/health.lua).
 -- websocket  true: the connection may be upgraded.
 --
@@ -61,13 +63,13 @@ return {
   },
 
   ["svc-catalog"] = {
-    route("GET",  "/api/v1/catalog/categories",            { auth = "public" }),
+    route("GET",  "/api/v1/catalog/categories",            { auth = "public", cache = "lists" }),
     route("POST", "/api/v1/catalog/categories",            { auth = "required", roles = { "staff" } }),
     route("GET",  "/api/v1/catalog/categories/{id}",       { auth = "public" }),
     route("PATCH DELETE", "/api/v1/catalog/categories/{id}", { auth = "required", roles = { "staff" } }),
-    route("GET",  "/api/v1/catalog/products",              { auth = "public" }),
+    route("GET",  "/api/v1/catalog/products",              { auth = "public", cache = "lists" }),
     route("POST", "/api/v1/catalog/products",              { auth = "required", roles = { "seller", "staff" } }),
-    route("GET",  "/api/v1/catalog/products/{id}",         { auth = "public" }),
+    route("GET",  "/api/v1/catalog/products/{id}",         { auth = "public", cache = "product" }),
     route("PATCH DELETE", "/api/v1/catalog/products/{id}", { auth = "required", roles = { "seller", "staff" } }),
     route("POST", "/api/v1/catalog/products/{id}/variants", { auth = "required", roles = { "seller", "staff" } }),
     route("PATCH DELETE", "/api/v1/catalog/products/{id}/variants/{variant_id}", { auth = "required", roles = { "seller", "staff" } }),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from catalog.services.gateway_cache import renew_gateway_cache
 from catalog.services.settlement import Fact, settle_orders
 from shared_lib.contracts.events import (
-    Event,
     OrderCancelled,
     OrderConfirmed,
     OrderReturnReceived,
@@ -25,16 +24,21 @@ def on_orders_settled(facts: Sequence[Fact]) -> None:
 
 
 @replayable
-def on_catalog_changed(event: Event) -> None:
-    renew_gateway_cache()
+def on_product_changed(event: ProductPublished | ProductUpdated | ProductArchived) -> None:
+    renew_gateway_cache(product_id=event.product_id)
+
+
+@replayable
+def on_stock_changed(event: StockChanged) -> None:
+    renew_gateway_cache(product_id=event.product_id, variant_id=event.variant_id, available=event.available)
 
 
 EVENT_HANDLERS: EventHandlers = {
     OrderConfirmed: on_orders_settled,
     OrderCancelled: on_orders_settled,
     OrderReturnReceived: on_orders_settled,
-    ProductPublished: on_catalog_changed,
-    ProductUpdated: on_catalog_changed,
-    ProductArchived: on_catalog_changed,
-    StockChanged: on_catalog_changed,
+    ProductPublished: on_product_changed,
+    ProductUpdated: on_product_changed,
+    ProductArchived: on_product_changed,
+    StockChanged: on_stock_changed,
 }

@@ -21,7 +21,7 @@ def _own_gateway_key(monkeypatch: pytest.MonkeyPatch) -> None:
     from catalog.services import gateway_cache
     from shared_lib.ids import uuid7
 
-    monkeypatch.setattr(gateway_cache, "VERSION_KEY", f"svc-catalog:test:{uuid7()}")
+    monkeypatch.setattr(gateway_cache, "PREFIX", f"svc-catalog:test:{uuid7()}")
 
 
 @pytest.fixture

@@ -66,13 +66,26 @@ STOCK_CHANGED = (
         "available": 4,
     },
 )
+
+
+def stock_changed(
+    version: int, variant_id: object, product_id: object, available: int
+) -> tuple[str, dict[str, Any]]:
+    return "stock.changed.v1", {
+        "version": version,
+        "variant_id": str(variant_id),
+        "product_id": str(product_id),
+        "available": available,
+    }
+
+
 PRODUCT_ARCHIVED = (
     "product.archived.v1",
     {"version": 9, "product_id": "01a2047f-0000-7000-8000-000000000008"},
 )
 
 
-def product(event_type: str) -> tuple[str, dict[str, Any]]:
+def product(event_type: str, **changes: Any) -> tuple[str, dict[str, Any]]:
     """`product.published.v1` or `product.updated.v1`."""
     return event_type, {
         "version": 2,
@@ -90,4 +103,5 @@ def product(event_type: str) -> tuple[str, dict[str, Any]]:
             }
         ],
         "thumbnail": None,
+        **changes,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -116,30 +117,76 @@ def test_a_return_of_a_variant_that_was_never_here_is_kept_as_a_failure(deliver:
         deliver(messages.return_received(7, messages.line(new_id(), new_id(), 1)))
 
 
-@pytest.mark.django_db(transaction=True)
-def test_own_events_renew_the_gateways_cache_once_a_batch(deliver: Any) -> None:
-    key = gateway_cache.VERSION_KEY
-    try:
-        deliver(
-            messages.STOCK_CHANGED,
-            messages.product("product.published.v1"),
-            messages.product("product.updated.v1"),
-            messages.PRODUCT_ARCHIVED,
+@pytest.fixture
+def told() -> Iterator[Callable[[], tuple[int, int, dict[str, int]]]]:
+    """What gateways can read: version of lists, highest version of products, version by id or slug."""
+    prefix, client = gateway_cache.PREFIX, redis_client()
+
+    def read() -> tuple[int, int, dict[str, int]]:
+        lists, products = (
+            int(client.get(f"{prefix}:{name}") or 0) for name in ("catalog", "products:version")
         )
-        assert redis_client().get(key) == b"1"
+        rows: Any = client.zrange(f"{prefix}:products", 0, -1, withscores=True)
+        return lists, products, {name.decode(): int(version) for name, version in rows}
 
-        deliver(messages.STOCK_CHANGED)
-        assert redis_client().get(key) == b"2"
-    finally:
-        redis_client().delete(key)
+    yield read
+    for name in ("catalog", "products", "products:version", "sold-out"):
+        client.delete(f"{prefix}:{name}")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_redis_events_are_consumed_all_the_same(deliver: Any, monkeypatch: Any) -> None:
+def test_a_changed_product_renews_lists_and_its_own_page_under_both_names(deliver: Any, told: Any) -> None:
+    product = make_product(stock=[5])
+    deliver(messages.product("product.updated.v1", product_id=str(product.pk)))
+    assert told() == (1, 2, {product.pk.hex: 2, product.slug: 2})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stock_renews_the_page_of_its_product_and_lists_only_when_it_ran_out_or_came_back(
+    deliver: Any, told: Any
+) -> None:
+    product = make_product(stock=[5])
+    variant = variant_of(product)
+    seen = []
+    for version, available in enumerate((4, 0, 0, 3, 2), start=2):
+        deliver(messages.stock_changed(version, variant.pk, product.pk, available))
+        seen.append(told()[0])
+    assert seen == [0, 1, 1, 2, 2]
+    assert told()[2] == {product.pk.hex: 10, product.slug: 10}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_events_of_a_batch_renew_the_gateways_cache_once(deliver: Any, told: Any) -> None:
+    deliver(
+        messages.STOCK_CHANGED,
+        messages.product("product.published.v1"),
+        messages.product("product.updated.v1"),
+        messages.PRODUCT_ARCHIVED,
+    )
+    assert told()[0] == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_redis_events_are_consumed_all_the_same_and_told_with_the_next(
+    deliver: Any, told: Any, monkeypatch: Any
+) -> None:
     class Away:
-        def incr(self, key: str) -> int:
+        def eval(self, *_: Any) -> int:
             raise redis.ConnectionError("nobody there")
 
-    monkeypatch.setattr(gateway_cache, "redis_client", Away)
+    one, other = make_product(stock=[5]), make_product(stock=[5])
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway_cache, "redis_client", Away)
+        deliver(messages.stock_changed(2, variant_of(one).pk, one.pk, 4))
+    deliver(messages.stock_changed(2, variant_of(other).pk, other.pk, 4))
 
-    deliver(messages.STOCK_CHANGED)
+    assert {one.slug, other.slug} <= told()[2].keys()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_changed_products_the_latest_are_kept(deliver: Any, told: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(gateway_cache, "KEPT", 2)
+    for product in [make_product(stock=[5]) for _ in range(3)]:
+        deliver(messages.stock_changed(2, variant_of(product).pk, product.pk, 4))
+    assert told()[1] == 6
+    assert told()[2] == {product.pk.hex: 6, product.slug: 6}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -493,10 +494,51 @@ def test_public_reads_may_be_kept_by_shared_caches_and_checked_by_tag(
     assert changed.status_code == (304 if path.endswith("categories") else 200)
 
 
-def test_a_token_makes_no_difference(api: Any) -> None:
-    make_product()
+@pytest.mark.parametrize("path", [LIST, f"{LIST}/lamp", "/api/v1/catalog/categories"])
+def test_token_cookie_and_language_make_no_difference(api: Any, path: str) -> None:
+    make_product(slug="lamp")
+    client = api.anonymous()
+    plain = client.get(path)
 
-    assert api.anonymous().get(LIST, headers={"Authorization": "Bearer nonsense"}).status_code == 200
+    for name, value in {
+        "Authorization": "Bearer nonsense",
+        "Cookie": "refresh=x",
+        "Accept-Language": "de",
+        "Accept": "text/html",
+        "Host": "elsewhere",
+    }.items():
+        other = client.get(path, headers={name: value})
+        assert (other.content, other.headers["ETag"]) == (plain.content, plain.headers["ETag"])
+    assert plain.headers["Vary"] == "Accept-Encoding"
+    assert not {"Set-Cookie", "Content-Language"} & plain.headers.keys()
+
+
+def test_a_large_answer_is_compressed_for_who_takes_that(api: Any) -> None:
+    make_product(slug="lamp", description="A lamp. " * 200)
+    client = api.anonymous()
+    plain = client.get(f"{LIST}/lamp")
+    small = client.get(f"{LIST}/lamp", headers={"Accept-Encoding": "br;q=1, gzip;q=0.8"})
+
+    assert small.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(small.content) == plain.content
+    assert small.headers["ETag"] != plain.headers["ETag"]
+    for first, encoding in ((plain, "identity"), (small, "gzip")):
+        again = client.get(
+            f"{LIST}/lamp",
+            headers={"Accept-Encoding": encoding, "If-None-Match": first.headers["ETag"]},
+        )
+        assert (again.status_code, again.headers["ETag"]) == (304, first.headers["ETag"])
+    for refused in ("", "br", "gzip;q=0", "identity, gzip; q=0.0"):
+        answer = client.get(f"{LIST}/lamp", headers={"Accept-Encoding": refused})
+        assert (answer.content, "Content-Encoding" in answer.headers) == (plain.content, False)
+
+
+def test_a_missing_product_is_told_in_the_readers_language_and_kept_by_nobody(api: Any) -> None:
+    answer = api.anonymous().get(f"{LIST}/none", headers={"Accept-Language": "de"})
+
+    assert answer.status_code == 404
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Accept-Language" in answer.headers["Vary"]
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])

@@ -189,7 +189,7 @@ function M.start(settings)
   end
   options = {
     host = settings.redis_host, port = settings.redis_port, user = settings.redis_user,
-    password = settings.redis_password, timeout = 1000,
+    password = settings.redis_password, timeout = 1000, pool = "denylist",
   }
   ngx.timer.at(0, tick)
   ngx.timer.every(PERIOD, tick)

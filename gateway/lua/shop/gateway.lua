@@ -1,6 +1,7 @@
 -- What happens to a request, in order: route, headers, size, limits by address, token, limits by user, roles; then Nginx
 -- passes it on. Also what happens at start.
 
+local cache = require "shop.cache"
 local client_address = require "shop.client_address"
 local cors = require "shop.cors"
 local denylist = require "shop.denylist"
@@ -210,6 +211,12 @@ function M.access()
   end
 
   hand_over(route, tightest, fewest, reset)
+  if route.cache then
+    if authorizations > 0 then
+      ngx.req.clear_header("Authorization")    -- nobody's own answer may ever be kept
+    end
+    return cache.use(route, path)
+  end
   if route.answer then
     return health[route.answer]()
   end
@@ -236,6 +243,7 @@ local function prepare(route)
   route.policy_header = policy_header({ route.by_address, route.by_email, route.by_user })
   route.seconds = settings.times[route.time]
   deadline_at[route.seconds] = deadline_at[route.seconds] or {}
+  metrics.name(route.label, route.cache and cache.done)
   if route.websocket then
     route.exec = "@websocket"
   elseif route.time ~= "normal" then
@@ -268,6 +276,7 @@ function M.init_worker()
   metrics.start()
   jwks.start(settings)
   denylist.start(settings)
+  cache.start(settings)
 end
 
 -- What nginx.conf calls for each request: a global is found faster than a module.

@@ -13,6 +13,8 @@ local FLUSH = 0.25  -- s
 local SLOTS = 16    -- a route's place in `buckets` is its id times this; the last bucket is #BOUNDS + 1
 
 local ids, labels = {}, {}
+local kept = {}    -- by id: whether answers are kept
+local cache_done
 local requests, buckets, seconds = {}, {}, {}
 local counters = {}
 
@@ -22,6 +24,9 @@ local HELP = {
   { "gateway_tokens_total", "counter", "Access tokens verified (not from the cache) or refused, by reason" },
   { "gateway_limited_total", "counter", "Requests refused with 429, by limit" },
   { "gateway_limit_evictions_total", "counter", "Clients whose count was dropped because too many were counted at once" },
+  { "gateway_cache_total", "counter", "Answers on routes with a cache, by where they came from" },
+  { "gateway_cache_polls_failed_total", "counter", "Polls of the versions of cached answers that failed" },
+  { "gateway_cache_age_seconds", "gauge", "Since the versions of cached answers were last read" },
   { "gateway_jwks_fetches_total", "counter", "Reads of the public keys of svc-accounts" },
   { "gateway_denylist_failures_total", "counter", "Polls of the deny list that failed" },
   { "gateway_denylist_overflow_total", "counter", "Revoked sessions that found no room" },
@@ -35,6 +40,11 @@ function M.count(name)
   counters[name] = (counters[name] or 0) + 1
 end
 
+local CACHED = { none = 'gateway_cache_total{result="none"}' }
+for _, how in ipairs({ "HIT", "MISS", "STALE", "BYPASS" }) do
+  CACHED[how] = ('gateway_cache_total{result="%s"}'):format(how:lower())
+end
+
 local function id_of(label)
   local id = ids[label]
   if not id then
@@ -42,6 +52,13 @@ local function id_of(label)
     ids[label], labels[id] = id, label
   end
   return id
+end
+
+--- In the master, for each route.
+-- @param done  called when a request on it is done, if its answers are kept; nil otherwise
+function M.name(label, done)
+  kept[id_of(label)] = done ~= nil
+  cache_done = done or cache_done
 end
 
 -- Without a loop, so that LuaJIT compiles `log` as one piece.
@@ -64,6 +81,11 @@ function M.log()
   place = id * SLOTS + bucket_of(elapsed)
   buckets[place] = (buckets[place] or 0) + 1
   seconds[id] = (seconds[id] or 0) + elapsed
+  if kept[id] then
+    cache_done()
+    local how = var.shop_x_cache or "none"
+    M.count(CACHED[how] or CACHED.none)
+  end
 end
 
 local function flush()
@@ -103,6 +125,10 @@ local function gauges(lines)
   local age = require("shop.denylist").age()
   if age then
     lines[#lines + 1] = ("gateway_denylist_age_seconds %.3f"):format(age)
+  end
+  age = require("shop.cache").age()
+  if age then
+    lines[#lines + 1] = ("gateway_cache_age_seconds %.3f"):format(age)
   end
   lines[#lines + 1] = "gateway_jwks_loaded " .. (require("shop.jwks").loaded() and 1 or 0)
   for name, dict in pairs(ngx.shared) do

@@ -54,12 +54,12 @@ local function read(socket, depth)
 end
 
 --- Opens a connection, or takes a kept one.
--- @param options  host, port, user, password ("" or nil: no AUTH), timeout (ms)
+-- @param options  host, port, user, password ("" or nil: no AUTH), timeout (ms), pool (name; who shares it shares connections)
 -- @return the connection with `fresh` set to whether it was just opened; or nil and why
 function M.connect(options)
   local socket = ngx.socket.tcp()
   socket:settimeouts(options.timeout, options.timeout, options.timeout)
-  local fine, err = socket:connect(options.host, options.port)
+  local fine, err = socket:connect(options.host, options.port, { pool = options.pool })
   if not fine then
     return nil, err
   end

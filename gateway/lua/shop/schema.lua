@@ -11,6 +11,7 @@ local OWNERS = {
   ["svc-payments"] = true, ["svc-notifications"] = true, ["svc-notifications-live"] = true,
 }
 local ANSWERS = { healthz = true, readyz = true }
+local CACHES = { lists = true, product = true }
 local UNITS = { [""] = 1, k = 1024, m = 1024 * 1024 }
 
 -- A role and everybody who includes it, as bits of the mask that a verified token carries.
@@ -80,6 +81,9 @@ local FIELDS = {
   end,
   time = function(value, table_of)
     return table_of.times[value], "time must be one of " .. sorted(table_of.times)
+  end,
+  cache = function(value)
+    return CACHES[value], "cache must be one of " .. sorted(CACHES)
   end,
   answer = function(value)
     return ANSWERS[value], "answer must be one of " .. sorted(ANSWERS)
@@ -190,6 +194,9 @@ local function check_route(made, where, known, seen, complain)
   if options.roles and options.auth ~= "required" then
     complain(where .. 'roles need auth = "required"')
   end
+  if options.cache and (options.auth ~= "public" or made.methods ~= "GET") then
+    complain(where .. 'cache needs auth = "public" and GET alone')
+  end
   local count = 0
   local shape = made.path:gsub("{[%a_]+}", "{}")
   for method in made.methods:gmatch("%S+") do
@@ -210,7 +217,7 @@ end
 --- Reads and checks the table.
 -- @param settings  as bin/render wrote them: `routes` (path of routes.lua), `limits` (overrides by name), `times`, `body_max`
 -- @return `{ limits = {name = {by, allow, seconds, burst, off}}, routes = {{method, path, service, auth, roles (mask),
---         limits, body (bytes), time, answer, websocket}} }`, or nil and one sentence a line
+--         limits, body (bytes), time, answer, cache, websocket}} }`, or nil and one sentence a line
 function M.load(settings)
   local path = settings.routes
   local lines = {}
@@ -253,7 +260,7 @@ function M.load(settings)
                 method = method, path = made.path, service = owner, auth = options.auth,
                 roles = role_mask(options.roles), limits = options.limits or { "address", "user" },
                 body = M.bytes(options.body or "64k"), time = options.time or raw.times[1],
-                answer = options.answer, websocket = options.websocket or false,
+                answer = options.answer, cache = options.cache, websocket = options.websocket or false,
               }
             end
           end

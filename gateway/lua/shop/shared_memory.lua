@@ -14,7 +14,8 @@ typedef struct {
     uint64_t seed;
     double token_epoch;
     double revocations;
-    double cache[13];
+    double cache_read_at, cache_epoch, cache_lists, cache_products;
+    double unused[9];
     shop_limit_t limits[1 << 20];
 } shop_memory_t;
 ]]

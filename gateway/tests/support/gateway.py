@@ -80,6 +80,19 @@ class Gateway:
         wait_for_port(self.port)
         return self
 
+    def workers(self) -> set[int]:
+        children = Path(f"/proc/{self.master}/task/{self.master}/children")
+        return {int(pid) for pid in children.read_text().split()}
+
+    def reload(self, seconds: float = 10.0) -> None:
+        """Takes the rendered configuration; returns once the old workers are gone."""
+        before = self.workers()
+        os.kill(self.master, signal.SIGHUP)
+        end = time.monotonic() + seconds
+        while self.workers() & before or not self.workers():
+            assert time.monotonic() < end, "the old workers are still there"
+            time.sleep(0.02)
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,8 +19,8 @@ from rest_framework.views import APIView
 from catalog.api.parameters import parse_product_filter
 from catalog.api.serializers import CategoryTreeSerializer, ProductDetailSerializer, ProductPageSerializer
 from catalog.selectors import categories, products
+from shared_lib.api.caching import shared_json
 from shared_lib.api.encoders import dumps
-from shared_lib.api.etags import etag_of, not_modified
 from shared_lib.api.openapi import problems
 from shared_lib.api.problems import domain_problem, problem, problem_response
 from shared_lib.exceptions import DomainError
@@ -49,15 +48,7 @@ class PublicRead(APIView):
 
 
 def cacheable(request: HttpRequest, body: bytes, *state: object) -> HttpResponse:
-    """`body` for shared caches, or a 304. The tag is that of the bytes, after what `state` names."""
-    etag = etag_of(*state, hashlib.blake2b(body, digest_size=12).hexdigest())
-    response = not_modified(request, etag)
-    if response is None:
-        response = HttpResponse(body, content_type="application/json", headers={"ETag": etag})
-    response.headers["Cache-Control"] = (
-        f"public, max-age=0, s-maxage={settings.CATALOG_SHARED_MAX_AGE_SECONDS}"
-    )
-    return response
+    return shared_json(request, body, *state, seconds=settings.CATALOG_SHARED_MAX_AGE_SECONDS)
 
 
 class CategoryListView(PublicRead):
