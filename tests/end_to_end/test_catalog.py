@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import time
 from urllib.parse import urlsplit
 
 from PIL import Image
-from storefront import expect
+from storefront import eventually, expect
 
 
 def test_the_seed_is_there_and_can_be_walked(shop):
@@ -50,3 +51,22 @@ def test_health_says_a_line_for_each_service(shop):
     answer = shop.http.get("/readyz")
     assert answer.status_code == 200
     assert answer.text.count("svc-") >= 6
+
+
+def test_the_gateway_keeps_a_product_and_knows_within_a_second_that_its_stock_changed(shop, admin):
+    variant = shop.find_variant()
+    path = f"/catalog/products/{variant['product']['id']}"
+
+    def seen():
+        answer = shop.get(path)
+        product = expect(answer, 200)
+        count = next(each["available"] for each in product["variants"] if each["id"] == variant["id"])
+        return count, answer.headers["X-Cache"]
+
+    eventually(seen, lambda found: found == (variant["available"], "HIT"))
+    expect(admin.post(f"/catalog/variants/{variant['id']}/stock", {"delta": 1, "reason": "found one"}), 200)
+    began = time.monotonic()
+    eventually(seen, lambda found: found[0] == variant["available"] + 1)
+    took = time.monotonic() - began
+    expect(admin.post(f"/catalog/variants/{variant['id']}/stock", {"delta": -1, "reason": "lost it"}), 200)
+    assert took < 2, "a second, and what the test itself takes on a busy machine"

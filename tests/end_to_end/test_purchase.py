@@ -11,7 +11,7 @@ from storefront import ADDRESS, Storefront, eventually, expect
 
 
 def available(shop: Storefront, variant: dict) -> int:
-    product = expect(shop.get(f"/catalog/products/{variant['product']['id']}"), 200)
+    product = shop.product(variant["product"]["id"])
     return next(each["available"] for each in product["variants"] if each["id"] == variant["id"])
 
 
