@@ -55,11 +55,13 @@ class Stock(models.Model):
 class Cart(VersionedModel):
     """The cart of a user, or of a guest who holds the token whose SHA-256 is `token_hash`.
 
-    `version` grows by one with each change of the content. Every write locks this row first.
+    `version` grows by one with each change of the content. Every write locks this row first. `idle_version` is the version
+    that was seen to lie idle: a cart is looked at once for each time it is left alone.
     """
 
     user_id = models.UUIDField(null=True, editable=False)
     token_hash = models.BinaryField(max_length=32, null=True)
+    idle_version = models.PositiveBigIntegerField(default=0, db_default=0, editable=False)
 
     class Meta:
         constraints = [
@@ -78,17 +80,27 @@ class Cart(VersionedModel):
         indexes = [
             models.Index(
                 fields=["updated_at"], condition=Q(user_id__isnull=True), name="cart_guest_updated_at"
-            )
+            ),
+            models.Index(
+                fields=["updated_at"],
+                condition=Q(user_id__isnull=False, idle_version__lt=F("version")),
+                name="cart_not_yet_idle",
+            ),
         ]
 
 
 class CartLine(models.Model):
-    """Lines are shown in the order of their ids, which is that of their making."""
+    """Lines are shown in the order of their ids, which is that of their making.
+
+    `seen_amount` is the unit price that the buyer saw when putting the variant in or changing the line; null for lines older
+    than this column.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     cart = models.ForeignKey(Cart, models.CASCADE, related_name="lines", db_index=False)
     variant = models.ForeignKey(Variant, models.PROTECT, related_name="+", db_index=False)
     quantity = models.PositiveSmallIntegerField()
+    seen_amount = models.PositiveBigIntegerField(null=True)
 
     class Meta:
         constraints = [

@@ -14,6 +14,7 @@ from shared_lib.exceptions import ServiceUnavailable
 
 log = structlog.get_logger(__name__)
 
+_NEWS_FOR = timedelta(days=7)
 _TOMBSTONES_KEPT_FOR = timedelta(days=90)
 
 
@@ -44,4 +45,18 @@ def forget_closed_orders() -> int:
     total = 0
     while removed := services.forget_closed_orders(closed_before=closed_before):
         total += removed
+    return total
+
+
+@shared_task
+def publish_abandoned_carts() -> int:
+    """Tells of the users' carts that nobody changed for CART_ABANDONED_HOURS hours, once each.
+
+    Those that were left a week earlier, before this task came to see them, are not told of.
+    """
+    unchanged_since = timezone.now() - timedelta(hours=settings.CART_ABANDONED_HOURS)
+    not_before = unchanged_since - _NEWS_FOR
+    total = 0
+    while seen := services.publish_abandoned_carts(unchanged_since=unchanged_since, not_before=not_before):
+        total += seen
     return total

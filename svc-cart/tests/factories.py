@@ -57,6 +57,7 @@ class LineFactory(DjangoModelFactory[CartLine]):
     cart = SubFactory(CartFactory)
     variant = SubFactory(VariantFactory)
     quantity = 1
+    seen_amount = LazyAttribute(lambda line: line.variant.price_amount)
 
 
 class CouponFactory(DjangoModelFactory[Coupon]):

@@ -67,6 +67,8 @@ def test_the_cart_shows_everything_from_the_read_model(user: Any, variant: Any) 
                 "unit_price": usd(1999),
                 "line_total": usd(5997),
                 "available": 50,
+                "availability": "available",
+                "price_changed": None,
             }
         ],
         "coupons": [],
@@ -258,6 +260,7 @@ def test_what_is_not_sold_any_more_is_still_shown_with_nothing_available(user: A
 
     shown = user.get(CART).json()["lines"][0]
     assert (shown["available"], shown["quantity"], shown["product"]["name"]) == (0, 2, variant.product.name)
+    assert shown["availability"] == "not_sold"
     assert user.patch(f"{LINES}/{line['id']}", {"quantity": 1}).json()["available"] == 0
     assert add(user, variant).json()["code"] == "variant_not_found"
 

@@ -12,6 +12,7 @@ from cart.event_handlers import on_product, on_stock_changed
 from cart.models import Cart, Product, Variant, WishlistItem
 from cart.selectors import find_offers
 from shared_lib.contracts.events import CONTRACTS
+from shared_lib.idempotency.models import IdempotencyKey
 from shared_lib.models import uuid7
 from tests.factories import CartFactory, LineFactory, VariantFactory
 from tests.messages import (
@@ -173,3 +174,14 @@ def test_an_erased_user_is_forgotten_and_nobody_else(deliver: Any) -> None:
     deliver(user_erased(mine.cart.user_id))
     assert list(Cart.objects.values_list("user_id", flat=True)) == [other.cart.user_id]
     assert list(WishlistItem.objects.values_list("user_id", flat=True)) == [other.cart.user_id]
+
+
+def test_answers_kept_for_an_erased_user_are_forgotten(
+    deliver: Any, user: Any, api: Any, variant: Any
+) -> None:
+    other = api.as_user()
+    for client in (user, other):
+        body = {"variant_id": str(variant.pk), "quantity": 1}
+        client.post("/api/v1/cart/lines", body, headers={"Idempotency-Key": "k"})
+    deliver(user_erased(user.user_id))
+    assert list(IdempotencyKey.objects.values_list("user_id", flat=True)) == [str(other.user_id)]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from cart.models import Cart, CartLine, Stock
+from cart.services import carts
 from tests.factories import CartFactory, LineFactory, VariantFactory
 
 pytestmark = pytest.mark.django_db
@@ -149,3 +151,44 @@ def test_a_merge_needs_a_user(guest: Any, variant: Any) -> None:
     response = merge(guest, token)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+class TestADatabaseThatCannotMergeNow:
+    """Who signs in is never kept out by the cart."""
+
+    @pytest.fixture
+    def failing(self, monkeypatch: Any) -> Any:
+        """`failing(n)`: the next n attempts end as a deadlock would end them, half-way through."""
+        move_lines = carts._move_lines
+
+        def make(times: int) -> list[None]:
+            left = [None] * times
+
+            def fail(guest: Cart, mine: Cart) -> bool:
+                moved = move_lines(guest, mine)
+                if left:
+                    left.pop()
+                    with connection.cursor() as cursor:
+                        cursor.execute("SELECT 1 / 0")
+                return moved
+
+            monkeypatch.setattr(carts, "_move_lines", fail)
+            return left
+
+        return make
+
+    def test_it_is_tried_again(self, guest: Any, user: Any, variant: Any, failing: Any) -> None:
+        token = add(guest, variant, 2).headers["X-Cart-Token"]
+        left = failing(1)
+        assert quantities(merge(user, token).json()) == {str(variant.pk): 2}
+        assert left == []
+
+    def test_it_changes_nothing_and_the_token_stays_good(
+        self, guest: Any, user: Any, variant: Any, failing: Any
+    ) -> None:
+        token = add(guest, variant, 2).headers["X-Cart-Token"]
+        before = add(user, variant, 1).json()
+        failing(2)
+        response = merge(user, token)
+        assert (response.status_code, response.json()) == (200, before)
+        assert quantities(merge(user, token).json()) == {str(variant.pk): 3}

@@ -39,6 +39,7 @@ def test_every_operation_has_its_name(schema: Any) -> None:
         "cart_wishlist_list",
         "cart_wishlist_create",
         "cart_wishlist_destroy",
+        "cart_wishlist_move",
     }
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from cart import services
 from cart.models import Cart, CartLine
 from cart.selectors import Owner, hash_token, show_cart
+from shared_lib.contracts.events import CartAbandoned
 from shared_lib.models import uuid7
 from shared_lib.testing.races import at_once
 from tests.factories import CartFactory, LineFactory, VariantFactory
@@ -119,6 +120,32 @@ def test_older_and_newer_stock_at_once_leave_the_newest() -> None:
     assert at_once(*[store(version) for version in (3, 1, 8, 5, 2, 7)]) == [None] * 6
     variant.refresh_from_db()
     assert (variant.stock.version, variant.stock.available) == (8, 8)
+
+
+def test_a_task_that_runs_twice_at_once_tells_of_each_abandoned_cart_once(published: Any) -> None:
+    carts = [LineFactory.create().cart for _ in range(5)]
+    Cart.objects.update(updated_at=timezone.now() - timedelta(hours=30))
+    now = timezone.now()
+
+    def tell() -> int:
+        return services.publish_abandoned_carts(
+            unchanged_since=now - timedelta(hours=24), not_before=now - timedelta(days=7), limit=2
+        )
+
+    assert sum(at_once(*[tell] * 6)) <= 5
+    while tell():
+        pass
+    assert sorted(event.cart_id for event in published(CartAbandoned)) == sorted(cart.pk for cart in carts)
+
+
+def test_a_wish_moved_by_two_tabs_is_in_the_cart_once() -> None:
+    user_id, variant = uuid7(), VariantFactory.create()
+    item_id, _ = services.add_wish(user_id=user_id, variant_id=variant.pk)
+    moves = [lambda: services.move_wish(user_id=user_id, item_id=item_id, quantity=1) for _ in range(4)]
+    results = at_once(*moves)
+    assert results.count(None) == 1
+    assert {type(result).__name__ for result in results if result} == {"WishlistItemNotFound"}
+    assert [line.quantity for line in show_cart(owner=Owner.user(user_id)).lines] == [1]
 
 
 def test_a_guest_cart_in_use_does_not_expire() -> None:

@@ -89,3 +89,46 @@ def test_a_wish_list_has_an_end(user: Any, variant: Any) -> None:
 def test_a_wish_list_needs_a_user(guest: Any) -> None:
     assert guest.get(WISHLIST).status_code == 401
     assert guest.post(WISHLIST, {"variant_id": str(uuid7())}).status_code == 401
+
+
+class TestMove:
+    def move(self, client: Any, item_id: Any, **body: Any) -> Any:
+        headers = body.pop("headers", {})
+        return client.post(f"{WISHLIST}/{item_id}/move", body, headers=headers)
+
+    def test_a_wish_goes_into_the_cart_and_off_the_list(self, user: Any, variant: Any) -> None:
+        item = wish(user, variant).json()["id"]
+        response = self.move(user, item, quantity=3)
+        assert response.status_code == 200
+        assert [(line["variant_id"], line["quantity"]) for line in response.json()["lines"]] == [
+            (str(variant.pk), 3)
+        ]
+        assert user.get(WISHLIST).json()["results"] == []
+        again = self.move(user, item)
+        assert (again.status_code, again.json()["code"]) == (404, "wishlist_item_not_found")
+        assert user.get("/api/v1/cart").json() == response.json()
+
+    def test_it_adds_up_with_what_is_in_the_cart(self, user: Any, variant: Any) -> None:
+        user.post("/api/v1/cart/lines", {"variant_id": str(variant.pk), "quantity": 2})
+        assert self.move(user, wish(user, variant).json()["id"]).json()["lines"][0]["quantity"] == 3
+
+    def test_what_the_cart_cannot_take_stays_on_the_list(self, user: Any) -> None:
+        sold_out, gone = VariantFactory.create(stock__available=0), VariantFactory.create()
+        items = [wish(user, variant).json()["id"] for variant in (sold_out, gone)]
+        type(gone).objects.filter(pk=gone.pk).update(sold=False)
+        refused = [self.move(user, item) for item in items]
+        assert [(each.status_code, each.json()["code"]) for each in refused] == [
+            (409, "insufficient_stock"),
+            (404, "variant_not_found"),
+        ]
+        stale = self.move(user, items[0], headers={"If-Match": '"other"'})
+        assert stale.status_code == 412
+        assert self.move(user, items[0], quantity=0).status_code == 422
+        assert len(user.get(WISHLIST).json()["results"]) == 2
+        assert user.get("/api/v1/cart").json()["lines"] == []
+
+    def test_the_wish_of_another_cannot_be_moved(self, user: Any, api: Any, variant: Any, guest: Any) -> None:
+        item = wish(api.as_user(), variant).json()["id"]
+        assert self.move(user, item).status_code == 404
+        assert self.move(guest, item).status_code == 401
+        assert WishlistItem.objects.count() == 1

@@ -193,7 +193,7 @@ OWN_SETTINGS: dict[str, Values] = {
         "SESSION_SECONDS": 5184000,
         "VERIFY_LINK_SECONDS": 86400,
     },
-    "svc-cart": {"CART_GUEST_DAYS": 7},
+    "svc-cart": {"CART_ABANDONED_HOURS": 6, "CART_GUEST_DAYS": 7},
     "svc-catalog": {
         "CATALOG_SHARED_MAX_AGE_SECONDS": 0,
         "RESERVATION_BACKSTOP_SECONDS": 172800,

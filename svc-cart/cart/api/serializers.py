@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from cart.discounts import Reason
 from cart.models import MAX_LINE_QUANTITY, Coupon, CouponKind, WishlistItem
-from cart.selectors import absolute_url, units_available
+from cart.selectors import Availability, absolute_url, units_available
 from shared_lib.api.fields import MoneyField
 from shared_lib.money import Money
 
@@ -31,6 +31,15 @@ class CartProductSerializer(serializers.Serializer[Any]):
     thumbnail = serializers.URLField(allow_null=True)
 
 
+class PriceChangeSerializer(serializers.Serializer[Any]):
+    """What the price was when the line was put in or changed, and what it is now."""
+
+    to = MoneyField()
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"from": MoneyField(), **super().get_fields()}
+
+
 class CartLineSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     variant_id = serializers.UUIDField()
@@ -40,6 +49,14 @@ class CartLineSerializer(serializers.Serializer[Any]):
     line_total = MoneyField()
     available = serializers.IntegerField(
         min_value=0, help_text="Units that can be bought now; 0 for what is not sold any more."
+    )
+    availability = serializers.ChoiceField(
+        [each.value for each in Availability],
+        help_text="`insufficient`: fewer than the line asks for; `not_sold`: the product or variant is gone for good.",
+    )
+    price_changed = PriceChangeSerializer(
+        allow_null=True,
+        help_text="Null while the price is what it was. A PATCH with the same quantity says that the new one was seen.",
     )
 
 
@@ -75,6 +92,10 @@ class NewCartCouponSerializer(serializers.Serializer[Any]):
 
 class NewWishSerializer(serializers.Serializer[Any]):
     variant_id = serializers.UUIDField()
+
+
+class MoveWishSerializer(serializers.Serializer[Any]):
+    quantity = serializers.IntegerField(min_value=1, max_value=MAX_LINE_QUANTITY, default=1)
 
 
 class WishSerializer(serializers.Serializer[WishlistItem]):

@@ -18,6 +18,7 @@ urlpatterns = [
     path("cart/admin/coupons/<uuid:coupon_id>/stop", coupons.StopCouponView.as_view()),
     path("cart/wishlist", views.WishlistView.as_view()),
     path("cart/wishlist/<uuid:item_id>", views.WishView.as_view()),
+    path("cart/wishlist/<uuid:item_id>/move", views.MoveWishView.as_view()),
 ]
 
 internal_urlpatterns = [

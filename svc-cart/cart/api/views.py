@@ -17,6 +17,7 @@ from cart import selectors, services
 from cart.api.serializers import (
     CartSerializer,
     LineChangeSerializer,
+    MoveWishSerializer,
     NewCartCouponSerializer,
     NewLineSerializer,
     NewWishSerializer,
@@ -258,3 +259,26 @@ class WishView(APIView):
     def delete(self, request: Request, item_id: UUID) -> Response:
         services.remove_wish(user_id=bearer(request).id, item_id=item_id)
         return Response(status=204)
+
+
+class MoveWishView(APIView):
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(
+        operation_id="cart_wishlist_move",
+        summary="Put an item of the wish list into the cart",
+        description="It leaves the list only if the cart takes it.",
+        parameters=[IF_MATCH],
+        request=MoveWishSerializer,
+        responses={200: CartSerializer, **problems(400, 401, 404, 409, 412, 415, 422, 503)},
+    )
+    def post(self, request: Request, item_id: UUID) -> Response:
+        data = MoveWishSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        user_id = bearer(request).id
+        item = selectors.find_wish(user_id=user_id, item_id=item_id)
+        services.ensure_offers(variant_ids=[item.variant_id])
+        services.move_wish(
+            user_id=user_id, item_id=item_id, precondition=if_match(request), **data.validated_data
+        )
+        return cart_response(Owner.user(user_id))

@@ -2,6 +2,7 @@
 
 from cart.selectors.carts import (
     NO_CART,
+    Availability,
     Offer,
     Owner,
     ShownCart,
@@ -10,6 +11,7 @@ from cart.selectors.carts import (
     absolute_url,
     cart_snapshot,
     find_offers,
+    find_wish,
     hash_token,
     show_cart,
     units_available,
@@ -28,6 +30,7 @@ from cart.selectors.coupons import (
 
 __all__ = [
     "NO_CART",
+    "Availability",
     "Offer",
     "Owner",
     "ShownCart",
@@ -42,6 +45,7 @@ __all__ = [
     "coupons_in_carts",
     "find_coupon",
     "find_offers",
+    "find_wish",
     "hash_token",
     "not_usable",
     "rule_of",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from cart.discounts import Effect, Part, Rule, apply, usable
+from cart.exceptions import WishlistItemNotFound
 from cart.models import CouponKind, Stock, Variant, WishlistItem
 from cart.selectors.coupons import coupons_in_carts, rule_of
 from shared_lib.contracts.internal.cart import CartCoupon, CartSnapshot, CartSnapshotLine
@@ -60,8 +62,27 @@ class ShownProduct(msgspec.Struct, frozen=True):
     thumbnail: str | None
 
 
+class Availability(StrEnum):
+    """Whether the units of a line can be bought. Part of the public contract."""
+
+    AVAILABLE = "available"
+    INSUFFICIENT = "insufficient"
+    SOLD_OUT = "sold_out"
+    NOT_SOLD = "not_sold"
+
+
+class PriceChange(msgspec.Struct, frozen=True):
+    """What the buyer saw, and what is asked now; in JSON `from` and `to`."""
+
+    before: Money = msgspec.field(name="from")
+    now: Money = msgspec.field(name="to")
+
+
 class ShownLine(msgspec.Struct, frozen=True):
-    """`available`: units that can be bought at this moment, 0 for what is not sold any more."""
+    """`available`: units that can be bought at this moment, 0 for what is not sold any more.
+
+    `price_changed` is null while the price is what the buyer saw when the line was put in or changed.
+    """
 
     id: UUID
     variant_id: UUID
@@ -70,6 +91,8 @@ class ShownLine(msgspec.Struct, frozen=True):
     unit_price: Money
     line_total: Money
     available: int
+    availability: Availability
+    price_changed: PriceChange | None
 
 
 class ShownCoupon(msgspec.Struct, frozen=True):
@@ -95,16 +118,17 @@ class ShownCart(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What the read model knows of a variant: whether it is sold, and how many can be bought."""
+    """What the read model knows of a variant: whether it is sold, how many can be bought, and for how much each."""
 
     variant_id: UUID
     is_sold: bool
     available: int
+    price_amount: int
 
 
 _SHOW = """
 SELECT c.id, c.version, l.id, l.variant_id, l.quantity, v.price_amount, v.currency,
-       p.id, p.slug, p.name, p.thumbnail, v.sold AND NOT p.archived, s.available, p.category,
+       p.id, p.slug, p.name, p.thumbnail, v.sold AND NOT p.archived, s.available, l.seen_amount, p.category,
        EXISTS (SELECT 1 FROM cart_appliedcoupon a WHERE a.cart_id = c.id)
 FROM cart_cart c
 LEFT JOIN cart_cartline l ON l.cart_id = c.id
@@ -131,10 +155,10 @@ def show_cart(*, owner: Owner) -> ShownCart:
         with connection.cursor() as cursor:
             cursor.execute(_SHOW_BY[column], [value])
             rows = cursor.fetchall()
-    lines = [_shown_line(*row[2:13]) for row in rows if row[2] is not None]
+    lines = [_shown_line(*row[2:14]) for row in rows if row[2] is not None]
     effects: list[Effect] = []
-    if rows and rows[0][14]:
-        parts = [Part(row[13], row[4] * row[5]) for row in rows if row[2] is not None]
+    if rows and rows[0][15]:
+        parts = [Part(row[14], row[4] * row[5]) for row in rows if row[2] is not None]
         coupons = coupons_in_carts(cart_ids=[rows[0][0]], user_id=owner.user_id)
         effects = apply(map(rule_of, coupons), parts)
     nothing = Money.zero(settings.SHOP_CURRENCY)
@@ -173,7 +197,10 @@ def _shown_line(
     thumbnail: str,
     is_sold: bool,
     in_stock: int | None,
+    seen: int | None,
 ) -> ShownLine:
+    available = _available(is_sold, in_stock)
+    unchanged = seen is None or seen == price
     return ShownLine(
         id=line_id,
         variant_id=variant_id,
@@ -181,8 +208,18 @@ def _shown_line(
         quantity=quantity,
         unit_price=Money(price, currency),
         line_total=Money(price * quantity, currency),
-        available=_available(is_sold, in_stock),
+        available=available,
+        availability=_availability(is_sold, available, quantity),
+        price_changed=None if unchanged else PriceChange(Money(seen or 0, currency), Money(price, currency)),
     )
+
+
+def _availability(is_sold: bool, available: int, quantity: int) -> Availability:
+    if not is_sold:
+        return Availability.NOT_SOLD
+    if available == 0:
+        return Availability.SOLD_OUT
+    return Availability.AVAILABLE if quantity <= available else Availability.INSUFFICIENT
 
 
 def _available(is_sold: bool, in_stock: int | None) -> int:
@@ -254,20 +291,28 @@ def find_offers(*, variant_ids: Iterable[UUID]) -> dict[UUID, Offer]:
     """The offers of the variants whose product, price and stock are all known here; the others are left out."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT v.id, v.sold AND NOT p.archived, s.available FROM cart_variant v"
+            "SELECT v.id, v.sold AND NOT p.archived, s.available, v.price_amount FROM cart_variant v"
             " JOIN cart_product p ON p.id = v.product_id JOIN cart_stock s ON s.variant_id = v.id"
             " WHERE v.id = ANY(%s)",
             [list(variant_ids)],
         )
         return {
-            variant_id: Offer(variant_id, is_sold, _available(is_sold, in_stock))
-            for variant_id, is_sold, in_stock in cursor.fetchall()
+            variant_id: Offer(variant_id, is_sold, _available(is_sold, in_stock), price)
+            for variant_id, is_sold, in_stock, price in cursor.fetchall()
         }
 
 
 def wishlist(*, user_id: UUID) -> QuerySet[WishlistItem]:
     """The user's wish list with everything that is shown of it, in one query."""
     return WishlistItem.objects.filter(user_id=user_id).select_related("variant__product", "variant__stock")
+
+
+def find_wish(*, user_id: UUID, item_id: UUID) -> WishlistItem:
+    """Raises `WishlistItemNotFound`."""
+    item = WishlistItem.objects.filter(user_id=user_id, pk=item_id).first()
+    if item is None:
+        raise WishlistItemNotFound
+    return item
 
 
 def units_available(variant: Variant) -> int:

@@ -10,6 +10,7 @@ from cart.services.carts import (
     erase_user,
     expire_guest_carts,
     merge_carts,
+    publish_abandoned_carts,
     remove_line,
     subtract_ordered,
 )
@@ -31,7 +32,7 @@ from cart.services.products import (
     store_product,
     store_stock,
 )
-from cart.services.wishlists import add_wish, remove_wish
+from cart.services.wishlists import add_wish, move_wish, remove_wish
 
 __all__ = [
     "Precondition",
@@ -50,6 +51,8 @@ __all__ = [
     "forget_closed_orders",
     "give_uses_back",
     "merge_carts",
+    "move_wish",
+    "publish_abandoned_carts",
     "rebuild_products",
     "refresh_coupon_categories",
     "remove_coupon",

@@ -7,17 +7,25 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Q
+import structlog
+from django.db import DatabaseError, transaction
+from django.db.models import F, Q
 
 from cart.exceptions import InsufficientStock, LineNotFound, VariantNotFound
 from cart.models import MAX_LINE_QUANTITY, MAX_LINES, Cart, CartLine, CouponUse, WishlistItem
-from cart.selectors import Offer, Owner, find_offers, hash_token
+from cart.selectors import Owner, find_offers, hash_token
 from cart.services.coupon_uses import mark_uses_paid
 from cart.services.coupons import carry_coupons_over
 from cart.services.locks import Precondition, accept, lock_cart, save_changed
+from shared_lib.contracts.events import CartAbandoned
+from shared_lib.events import publish
 from shared_lib.exceptions import InvalidValue
 from shared_lib.failpoints import around, failpoint
+from shared_lib.idempotency.models import IdempotencyKey
+
+log = structlog.get_logger(__name__)
+
+_MERGE_ATTEMPTS = 2
 
 
 @transaction.atomic
@@ -37,27 +45,34 @@ def add_line(
         raise VariantNotFound
     quantities = dict(cart.lines.values_list("variant_id", "quantity"))
     wanted = quantities.get(variant_id, 0) + quantity
-    _check_quantity(wanted, offer)
+    _check_quantity(wanted, offer.available)
     if variant_id in quantities:
-        cart.lines.filter(variant_id=variant_id).update(quantity=wanted)
+        cart.lines.filter(variant_id=variant_id).update(quantity=wanted, seen_amount=offer.price_amount)
     elif len(quantities) >= MAX_LINES:
         raise InvalidValue("variant_id", f"A cart holds at most {MAX_LINES} lines.", "max_lines")
     else:
-        CartLine.objects.create(cart=cart, variant_id=variant_id, quantity=wanted)
+        CartLine.objects.create(
+            cart=cart, variant_id=variant_id, quantity=wanted, seen_amount=offer.price_amount
+        )
     save_changed(cart)
     return token
 
 
 @transaction.atomic
 def change_line(*, owner: Owner, line_id: UUID, quantity: int, precondition: Precondition = accept) -> None:
-    """Sets the quantity of a line. Raises `LineNotFound`, `InsufficientStock`, or `InvalidValue` beyond the limit."""
+    """Sets the quantity of a line; the same quantity again only says that the buyer has seen the price of now.
+
+    Raises `LineNotFound`, `InsufficientStock`, or `InvalidValue` beyond the limit.
+    """
     cart, line = _lock_line(owner, line_id)
     precondition(cart)
     offer = find_offers(variant_ids=[line.variant_id]).get(line.variant_id)
-    _check_quantity(quantity, offer or Offer(line.variant_id, False, 0))
-    if line.quantity != quantity:
-        line.quantity = quantity
-        line.save(update_fields=["quantity"])
+    _check_quantity(quantity, offer.available if offer else 0)
+    is_changed = line.quantity != quantity
+    line.quantity = quantity
+    line.seen_amount = offer.price_amount if offer else line.seen_amount
+    line.save(update_fields=["quantity", "seen_amount"])
+    if is_changed:
         save_changed(cart)
 
 
@@ -83,13 +98,24 @@ def empty_cart(*, owner: Owner, precondition: Precondition = accept) -> None:
         save_changed(cart)
 
 
-@transaction.atomic
 def merge_carts(*, user_id: UUID, token_hash: bytes) -> None:
     """Moves a guest's lines and coupons into the user's cart and ends the guest's cart; its token is spent then.
 
     Never refuses: an unknown or spent token changes nothing. Quantities add up to what the limits and the stock allow,
-    but never take away from what the user had. What does not fit, or is sold out, stays behind.
+    but never take away from what the user had. What does not fit, or is sold out, stays behind. A database that cannot do
+    it now (a deadlock, a lock held too long) changes nothing either: the guest's cart stays, to be merged another time.
     """
+    for _ in range(_MERGE_ATTEMPTS):
+        try:
+            _merge(user_id=user_id, token_hash=token_hash)
+        except DatabaseError as error:
+            log.warning("merge_failed", user_id=str(user_id), reason=f"{type(error).__name__}: {error}")
+        else:
+            return
+
+
+@transaction.atomic
+def _merge(*, user_id: UUID, token_hash: bytes) -> None:
     if not Cart.objects.filter(token_hash=token_hash).exists():
         return
     Cart.objects.bulk_create([Cart(user_id=user_id, version=0)], ignore_conflicts=True)
@@ -150,6 +176,7 @@ def erase_user(*, user_id: UUID) -> None:
     Cart.objects.filter(user_id=user_id).delete()
     WishlistItem.objects.filter(user_id=user_id).delete()
     CouponUse.objects.filter(user_id=user_id).update(user_id=None)
+    IdempotencyKey.objects.filter(user_id=str(user_id)).delete()
 
 
 @transaction.atomic
@@ -164,6 +191,29 @@ def expire_guest_carts(*, unchanged_since: datetime, limit: int = 500) -> int:
     keys = list(expired)
     Cart.objects.filter(pk__in=keys).delete()
     return len(keys)
+
+
+@transaction.atomic
+def publish_abandoned_carts(*, unchanged_since: datetime, not_before: datetime, limit: int = 200) -> int:
+    """Tells once of each user's cart with lines that nobody changed since then; says how many carts it looked at.
+
+    A cart that is changed and left again is told of again; what was left before `not_before` is no news any more. Carts in
+    use are passed over, for the next time.
+    """
+    carts = list(
+        Cart.objects.select_for_update(skip_locked=True, no_key=True)
+        .filter(user_id__isnull=False, idle_version__lt=F("version"), updated_at__lt=unchanged_since)
+        .order_by("updated_at")[:limit]
+    )
+    keys = [cart.pk for cart in carts]
+    filled = set(CartLine.objects.filter(cart__in=keys).values_list("cart_id", flat=True))
+    for cart in carts:
+        if cart.pk in filled and cart.user_id is not None and cart.updated_at >= not_before:
+            event = CartAbandoned(version=cart.version, cart_id=cart.pk, user_id=cart.user_id)
+            publish(event, subject=str(cart.pk))
+    # `updated_at` and `version` stay: lying idle is no change.
+    Cart.objects.filter(pk__in=keys).update(idle_version=F("version"))
+    return len(carts)
 
 
 def _open_cart(owner: Owner) -> tuple[Cart, str | None]:
@@ -186,11 +236,11 @@ def _lock_line(owner: Owner, line_id: UUID) -> tuple[Cart, CartLine]:
     return cart, line
 
 
-def _check_quantity(wanted: int, offer: Offer) -> None:
+def _check_quantity(wanted: int, available: int) -> None:
     if wanted > MAX_LINE_QUANTITY:
         raise InvalidValue("quantity", f"At most {MAX_LINE_QUANTITY} of one variant.", "max_value")
-    if wanted > offer.available:
-        raise InsufficientStock(available=offer.available)
+    if wanted > available:
+        raise InsufficientStock(available=available)
 
 
 def _move_lines(guest: Cart, mine: Cart) -> bool:
@@ -209,7 +259,12 @@ def _move_lines(guest: Cart, mine: Cart) -> bool:
                 own.quantity = wanted
                 grown.append(own)
         elif most > 0 and len(kept) < MAX_LINES:
-            added = CartLine(cart=mine, variant_id=line.variant_id, quantity=min(line.quantity, most))
+            added = CartLine(
+                cart=mine,
+                variant_id=line.variant_id,
+                quantity=min(line.quantity, most),
+                seen_amount=line.seen_amount,
+            )
             kept[line.variant_id] = added
             new.append(added)
     CartLine.objects.bulk_update(grown, ["quantity"])

@@ -8,7 +8,9 @@ from django.db import transaction
 
 from cart.exceptions import VariantNotFound, WishlistItemNotFound
 from cart.models import MAX_WISHLIST_ITEMS, WishlistItem
-from cart.selectors import find_offers
+from cart.selectors import Owner, find_offers, find_wish
+from cart.services.carts import add_line
+from cart.services.locks import Precondition, accept
 from shared_lib.exceptions import InvalidValue
 
 
@@ -41,3 +43,15 @@ def remove_wish(*, user_id: UUID, item_id: UUID) -> None:
     removed, _ = WishlistItem.objects.filter(user_id=user_id, pk=item_id).delete()
     if not removed:
         raise WishlistItemNotFound
+
+
+@transaction.atomic
+def move_wish(*, user_id: UUID, item_id: UUID, quantity: int, precondition: Precondition = accept) -> None:
+    """Puts a wish into the user's cart and takes it off the list; if the cart cannot take it, it stays on the list.
+
+    Raises `WishlistItemNotFound` and what `add_line` raises.
+    """
+    variant_id = find_wish(user_id=user_id, item_id=item_id).variant_id
+    add_line(owner=Owner.user(user_id), variant_id=variant_id, quantity=quantity, precondition=precondition)
+    # The cart is locked now: of two that move the same wish, the second finds it gone and takes its line back.
+    remove_wish(user_id=user_id, item_id=item_id)
