@@ -90,6 +90,7 @@ class WebhookView(APIView):
         parameters=[
             OpenApiParameter("provider", str, OpenApiParameter.PATH),
             OpenApiParameter("Sandbox-Signature", str, OpenApiParameter.HEADER, description="Of `sandbox`."),
+            OpenApiParameter("Stripe-Signature", str, OpenApiParameter.HEADER, description="Of `stripe`."),
         ],
         responses={200: WebhookTakenSerializer, **problems(400, 404)},
     )

@@ -154,13 +154,18 @@ class StripeProvider:
     def confirm_intent(
         self, reference: str, *, attempt_id: UUID, payment_method: str, return_url: str | None
     ) -> Intent:
-        return self._intent(
-            lambda: self._stripe.payment_intents.confirm(
-                reference,
-                {"payment_method": payment_method, "return_url": return_url or self._return_url},
-                {"idempotency_key": f"confirm-{attempt_id}"},
+        try:
+            return self._intent(
+                lambda: self._stripe.payment_intents.confirm(
+                    reference,
+                    {"payment_method": payment_method, "return_url": return_url or self._return_url},
+                    {"idempotency_key": f"confirm-{attempt_id}"},
+                )
             )
-        )
+        except _Refused as refused:
+            if not refused.declined:
+                raise
+        return self.get_intent(reference)  # a decline whose error did not hold the intent
 
     def get_intent(self, reference: str) -> Intent:
         return self._intent(lambda: self._stripe.payment_intents.retrieve(reference))
@@ -196,8 +201,9 @@ class StripeProvider:
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> Webhook:
         header = headers.get(SIGNATURE_HEADER, "")
         try:
+            header.encode("ascii")  # the SDK cannot compare anything else
             stripe.WebhookSignature.verify_header(body, header, self._webhook_secret, TOLERANCE_SECONDS)
-        except (stripe.SignatureVerificationError, UnicodeDecodeError):
+        except (stripe.SignatureVerificationError, UnicodeError):
             raise BadWebhook(
                 f"The header {SIGNATURE_HEADER} is missing, too old, or does not fit the body."
             ) from None
@@ -297,9 +303,12 @@ class _Event(msgspec.Struct):
 
 
 class _Refused(ProviderRefused):
-    def __init__(self, code: str, message: str, *, param: str, intent: Document | None) -> None:
+    def __init__(
+        self, code: str, message: str, *, param: str, intent: Document | None, declined: bool
+    ) -> None:
         super().__init__(code, message, param=param)
         self.intent = intent
+        self.declined = declined
 
 
 def _meaning(error: stripe.StripeError) -> Exception:
@@ -319,6 +328,7 @@ def _meaning(error: stripe.StripeError) -> Exception:
         str(document.get("message") or "refused"),
         param=str(document.get("param") or ""),
         intent=intent if isinstance(intent, dict) and "status" in intent else None,
+        declined=isinstance(error, stripe.CardError),
     )
 
 
@@ -330,7 +340,9 @@ def _read_intent(document: Document) -> Intent:
     if status == "requires_action" and not redirect:
         # A way that only their script in a page can go; we can send nobody there.
         status, failure_code = "requires_payment_method", "authentication_required"
-    amount = document["amount_received"] if status == "succeeded" else document["amount"]
+    amount = document["amount"]
+    if status == "succeeded":
+        amount = document.get("amount_received", amount)
     return Intent(
         reference=document["id"],
         status=status,
