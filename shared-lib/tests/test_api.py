@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
@@ -269,3 +271,27 @@ class TestIdempotencyKey:
         assert set(statuses) <= {201, 409}
         assert 201 in statuses
         assert Note.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "plain",
+    ["p=2026", "p=2026-11-22", "p=2026-11-22 00:00:00", "p=%00", "p=9999999-01-01", "o=-1", "o=x", "r=x&p=y"],
+)
+def test_a_cursor_that_is_none_is_a_sentence(api, plain):
+    """Whoever knows how cursors are written can write one: no position may reach the database as it is."""
+    cursor = b64encode(plain.encode()).decode()
+    response = api.as_user().get("/api/v1/notes", {"cursor": cursor})
+    assert response.status_code == 422, response.content
+    assert response.json()["errors"][0]["field"] == "cursor"
+
+
+@pytest.mark.parametrize("cursor", ["p", "%00", "\xff", "ä"])
+def test_a_cursor_that_cannot_be_read_is_a_sentence(api, cursor):
+    response = api.as_user().get("/api/v1/notes", {"cursor": cursor})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "cursor"
+
+
+def test_a_cursor_with_a_position_of_the_list_goes_on_there(api):
+    cursor = b64encode(urlencode({"p": "2026-11-22 00:00:00+00:00"}).encode()).decode()
+    assert api.as_user().get("/api/v1/notes", {"cursor": cursor}).status_code == 200

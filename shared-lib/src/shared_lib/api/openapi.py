@@ -8,6 +8,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 
+from shared_lib.api.pagination import CursorPagination
 from shared_lib.api.serializers import ProblemSerializer
 
 _DESCRIPTIONS = {
@@ -41,7 +42,7 @@ def public_paths_only(endpoints: list[Any], **_: Any) -> list[Any]:
 
 
 class ShopAutoSchema(AutoSchema):
-    """Adds what every operation may answer: 400 and 422 where there is input, 401 where a token is needed, 429, 503."""
+    """Adds what every operation may answer: 400, 422 where there is a body or a cursor, 401 where a token is needed, 429, 503."""
 
     def _get_response_bodies(self, direction: Literal["request", "response"] = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)
@@ -50,6 +51,8 @@ class ShopAutoSchema(AutoSchema):
             statuses.append(401)
         if self.method in {"POST", "PUT", "PATCH"}:
             statuses += [413, 415, 422]
+        elif self._is_list_view() and isinstance(self._get_paginator(), CursorPagination):
+            statuses.append(422)
         for (status, media_type), response in problems(*statuses).items():
             if str(status) not in responses:
                 responses[str(status)] = self._get_response_for_code(  # type: ignore[no-untyped-call]

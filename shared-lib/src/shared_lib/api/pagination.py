@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db.models import QuerySet
 from rest_framework import pagination
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
@@ -15,13 +21,33 @@ class CursorPagination(pagination.CursorPagination):
     """`{"results": [...], "next": URL or null, "previous": URL or null}`; newest first unless the view says otherwise.
 
     Also what infinite scroll needs: a client follows `next` until it is null and never sees a row twice, whatever is
-    inserted meanwhile. Links are relative to the host that the client used.
+    inserted meanwhile. Links are relative to the host that the client used. A cursor that is none gets 422.
     """
 
     page_size = DEFAULT_PAGE_SIZE
     page_size_query_param = "page_size"
     max_page_size = MAX_PAGE_SIZE
     ordering = ("-created_at", "-id")
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
+        self._model = queryset.model
+        page: list[Any] | None = super().paginate_queryset(queryset, request, view)
+        return page
+
+    def decode_cursor(self, request: Request) -> pagination.Cursor | None:
+        """A cursor can be written by anybody: its position must be a value of the column that the list is sorted by."""
+        try:
+            cursor: pagination.Cursor | None = super().decode_cursor(request)
+            if cursor is not None and cursor.position is not None:
+                column = self._model._meta.get_field(self.ordering[0].removeprefix("-"))
+                position = column.to_python(cursor.position)
+                if (isinstance(position, datetime) and position.tzinfo is None) or "\0" in cursor.position:
+                    raise NotFound
+        except (NotFound, DjangoValidationError):
+            raise ValidationError({self.cursor_query_param: ["This is not a cursor of this list."]}) from None
+        return cursor
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"results": data, "next": self.get_next_link(), "previous": self.get_previous_link()})
