@@ -81,6 +81,7 @@ def environment(folder: Path, _services: Services, redis_server: RedisServer) ->
         "CORS_ORIGINS": "https://shop.example.com",
         "GATEWAY_TIME_NORMAL": "1",
         "GATEWAY_TIME_LONG": "3",
+        "GATEWAY_RETRY_SECONDS": "0",
         "SANDBOX_URL": _services["svc-payments"].url,
         "MAIL_WEB_URL": _services["svc-notifications"].url,
     }

@@ -14,6 +14,7 @@ local metrics = require "shop.metrics"
 local problems = require "shop.problems"
 local process = require "shop.process"
 local request_headers = require "shop.request_headers"
+local resilience = require "shop.resilience"
 local router = require "shop.router"
 local schema = require "shop.schema"
 local tokens = require "shop.tokens"
@@ -29,6 +30,7 @@ local scan = request_headers.scan
 local set_id = ids.set
 local take, limit_text = limits.take, limits.text
 local check_token = tokens.check
+local enter, full = resilience.enter, resilience.full
 
 -- `access` is one long piece of machine code; with its usual bounds LuaJIT would give it up and interpret it.
 require("jit.opt").start("maxrecord=20000", "maxirconst=4000", "maxtrace=4000", "maxsnap=2000", "maxmcode=8192")
@@ -141,8 +143,15 @@ local function path_asked()
   return path_of(var.request_uri)
 end
 
-local function spend_by_address(route)
+-- From here on the request counts as one of its service, until `metrics.log` sees its route.
+local function begin(route)
   var.shop_route = route.label
+  if not route.answer then
+    enter(route.service)
+  end
+end
+
+local function spend_by_address(route)
   var.shop_ratelimit_policy = route.policy_header
   return spend(route.by_address, counted(), nil, math.huge, 0)
 end
@@ -165,9 +174,9 @@ function M.access()
     return no_route(path, method)
   end
 
+  begin(route)
   local authorizations, authorization, body, strip = scan()
   if not authorizations or (authorization and #authorization > MAX_AUTHORIZATION) then
-    var.shop_route = route.label
     return problems.answer(431, "headers_too_large")
   end
   if strip then
@@ -176,7 +185,6 @@ function M.access()
     end
   end
   if body and body_is_too_large(route) then
-    var.shop_route = route.label
     return problems.answer(413, "payload_too_large", ("At most %d bytes are taken here."):format(route.body))
   end
 
@@ -210,6 +218,9 @@ function M.access()
     end
   end
 
+  if not route.answer and full(route.service) then
+    return resilience.refuse(route.service)
+  end
   hand_over(route, tightest, fewest, reset)
   if route.cache then
     if authorizations > 0 then
@@ -243,7 +254,11 @@ local function prepare(route)
   route.policy_header = policy_header({ route.by_address, route.by_email, route.by_user })
   route.seconds = settings.times[route.time]
   deadline_at[route.seconds] = deadline_at[route.seconds] or {}
-  metrics.name(route.label, route.cache and cache.done)
+  metrics.name(route.label, {
+    service = not route.answer and route.service or nil,
+    leave = resilience.leave,
+    cache_done = route.cache and cache.done or nil,
+  })
   if route.websocket then
     route.exec = "@websocket"
   elseif route.time ~= "normal" then
@@ -261,6 +276,7 @@ function M.init(path)
     error("the route table has mistakes:\n" .. mistakes, 0)
   end
   limits.init(config.limits)
+  resilience.init(settings, schema.SERVICES)
   for _, route in ipairs(config.routes) do
     prepare(route)
   end
@@ -281,6 +297,7 @@ end
 
 -- What nginx.conf calls for each request: a global is found faster than a module.
 rawset(_G, "shop_access", M.access)
+rawset(_G, "shop_again", resilience.again)
 rawset(_G, "shop_log", metrics.log)
 
 return M

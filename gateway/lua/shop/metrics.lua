@@ -14,7 +14,8 @@ local SLOTS = 16    -- a route's place in `buckets` is its id times this; the la
 
 local ids, labels = {}, {}
 local kept = {}    -- by id: whether answers are kept
-local cache_done
+local services = {}    -- by id
+local cache_done, leave
 local requests, buckets, seconds = {}, {}, {}
 local counters = {}
 
@@ -24,6 +25,8 @@ local HELP = {
   { "gateway_tokens_total", "counter", "Access tokens verified (not from the cache) or refused, by reason" },
   { "gateway_limited_total", "counter", "Requests refused with 429, by limit" },
   { "gateway_limit_evictions_total", "counter", "Clients whose count was dropped because too many were counted at once" },
+  { "gateway_retries_total", "counter", "Requests sent again because a service could not be reached" },
+  { "gateway_shed_total", "counter", "Requests refused with 503 because too many were waiting, by service" },
   { "gateway_cache_total", "counter", "Answers on routes with a cache, by where they came from" },
   { "gateway_cache_polls_failed_total", "counter", "Polls of the versions of cached answers that failed" },
   { "gateway_cache_age_seconds", "gauge", "Since the versions of cached answers were last read" },
@@ -55,10 +58,13 @@ local function id_of(label)
 end
 
 --- In the master, for each route.
--- @param done  called when a request on it is done, if its answers are kept; nil otherwise
-function M.name(label, done)
-  kept[id_of(label)] = done ~= nil
-  cache_done = done or cache_done
+-- @param options  `service` (nil for the gateway itself) and what is called with it when a request on the route is done,
+--                 `leave`; if its answers are kept also `cache_done`
+function M.name(label, options)
+  local id = id_of(label)
+  services[id], leave = options.service, options.leave
+  kept[id] = options.cache_done ~= nil
+  cache_done = options.cache_done or cache_done
 end
 
 -- Without a loop, so that LuaJIT compiles `log` as one piece.
@@ -81,6 +87,10 @@ function M.log()
   place = id * SLOTS + bucket_of(elapsed)
   buckets[place] = (buckets[place] or 0) + 1
   seconds[id] = (seconds[id] or 0) + elapsed
+  local service = services[id]
+  if service then
+    leave(service)
+  end
   if kept[id] then
     cache_done()
     local how = var.shop_x_cache or "none"

@@ -94,8 +94,9 @@ local function more_than_one_authorization()
 end
 
 --- The content of `location = /_problem`: what Nginx refused or could not do.
-function M.of_nginx()
-  local status = ngx.status
+-- @param status  if it is not that of the answer so far
+function M.of_nginx(status)
+  status = status or ngx.status
   local known = OF_STATUS[status] or { status >= 500 and "internal_error" or "bad_request" }
   local code, detail = known[1], nil
   local header = ngx.header

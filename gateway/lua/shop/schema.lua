@@ -6,10 +6,13 @@ local METHODS = { GET = true, POST = true, PUT = true, PATCH = true, DELETE = tr
 local AUTH = { public = true, optional = true, required = true }
 local LIMIT_BY = { address = true, user = true, email = true }
 local TOP = { limits = true, times = true }
-local OWNERS = {
-  ["gateway"] = true, ["svc-accounts"] = true, ["svc-catalog"] = true, ["svc-cart"] = true, ["svc-orders"] = true,
-  ["svc-payments"] = true, ["svc-notifications"] = true, ["svc-notifications-live"] = true,
+M.SERVICES = {
+  "svc-accounts", "svc-catalog", "svc-cart", "svc-orders", "svc-payments", "svc-notifications", "svc-notifications-live",
 }
+local OWNERS = { gateway = true }
+for _, service in ipairs(M.SERVICES) do
+  OWNERS[service] = true
+end
 local ANSWERS = { healthz = true, readyz = true }
 local CACHES = { lists = true, product = true }
 local UNITS = { [""] = 1, k = 1024, m = 1024 * 1024 }

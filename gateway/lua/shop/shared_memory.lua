@@ -16,13 +16,14 @@ typedef struct {
     double revocations;
     double cache_read_at, cache_epoch, cache_lists, cache_products;
     double unused[9];
+    struct { double began, latest; } outages[16];
     shop_limit_t limits[1 << 20];
 } shop_memory_t;
 ]]
 
 local M = {}
 
-local VERSION = 1    -- of the layout above
+local VERSION = 2    -- of the layout above
 local READ_WRITE, SHARED_ANONYMOUS = 3, 0x21
 local FAILED = ffi.cast("void *", -1)
 

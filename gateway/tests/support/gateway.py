@@ -84,10 +84,13 @@ class Gateway:
         children = Path(f"/proc/{self.master}/task/{self.master}/children")
         return {int(pid) for pid in children.read_text().split()}
 
+    def signal_reload(self) -> None:
+        os.kill(self.master, signal.SIGHUP)
+
     def reload(self, seconds: float = 10.0) -> None:
         """Takes the rendered configuration; returns once the old workers are gone."""
         before = self.workers()
-        os.kill(self.master, signal.SIGHUP)
+        self.signal_reload()
         end = time.monotonic() + seconds
         while self.workers() & before or not self.workers():
             assert time.monotonic() < end, "the old workers are still there"
