@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -134,20 +135,33 @@ def test_a_body_that_is_no_json_is_400(buyer: Any) -> None:
     assert buyer.post(path(payment, "/confirm"), [], format="json").status_code == 422
 
 
-def test_a_card_number_is_refused_and_repeated_nowhere(buyer: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_card_number_is_refused_and_repeated_nowhere(
+    buyer: Any, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     payment = new_payment(user_id=buyer.user_id)
     for body in (
         {"payment_method": "4242424242424242"},
         {"payment_method": "pm_card_visa", "card": {"number": "4242 4242 4242 4242", "cvc": "123"}},
         {"payment_method": "pm_card_visa", "4242-4242-4242-4242": ""},
         {"payment_method": "pm_card_visa", "note": 4242424242424242},
+        {"payment_method": "pm_card_visa", "return_url": "http://storefront.test/?card=4242424242424242"},
     ):
         answer = buyer.post(path(payment, "/confirm"), body)
         assert (answer.status_code, answer.json()["code"]) == (422, "card_number_refused")
         assert "4242" not in answer.content.decode()
+    # Bodies of which nobody can say what they hold are not repeated either.
+    for text, kind, status in (
+        ('{"number": "4242424242424242"', "application/json", 400),
+        ("number=4242424242424242", "application/x-www-form-urlencoded", 415),
+        ("4242424242424242", "text/plain", 415),
+    ):
+        answer = buyer.post(path(payment, "/confirm"), text, content_type=kind)
+        assert answer.status_code == status
+        assert "4242" not in answer.content.decode()
     assert not PaymentAttempt.objects.exists()
     written = capfd.readouterr()
-    assert "4242" not in written.out + written.err
+    assert "4242" not in written.out + written.err + caplog.text
 
 
 def test_a_provider_that_is_away_is_503_with_a_time_to_come_back(buyer: Any, provider: Any) -> None:

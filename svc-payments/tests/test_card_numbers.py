@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.api.card_numbers import refuse_card_numbers
+from payments.api.card_numbers import refuse_card_numbers, without_card_numbers
 from payments.exceptions import CardNumberRefused
 
 
@@ -82,3 +82,19 @@ def test_every_number_with_a_right_check_digit_is_found(stem: str, parting: str)
 def luhn(digits: str) -> bool:
     doubled = [int(d) for d in digits[-2::-2]]
     return (sum(int(d) for d in digits[-1::-2]) + sum(sum(divmod(2 * d, 10)) for d in doubled)) % 10 == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("too small", "too small"),
+        ("charged to 4242 4242 4242 4242 by mistake", "charged to [card number] by mistake"),
+        ("4242-4242-4242-4242, 378282246310005", "[card number], [card number]"),
+        ("order 01234567-8901-7234-8567-890123456789 ok", "order 01234567-8901-7234-8567-890123456789 ok"),
+        ("tracking 4242424242424243", "tracking 4242424242424243"),
+        ("", ""),
+    ],
+)
+def test_free_text_is_kept_without_card_numbers(text: str, kept: str) -> None:
+    assert without_card_numbers(text) == kept
+    assert not refused(kept)

@@ -15,7 +15,7 @@ from sandbox.webhooks import signature
 from shared_lib.contracts.events import PaymentAttemptFailed, PaymentSucceeded
 from shared_lib.ids import uuid7
 from tests.factories import confirm, new_payment, paid_payment
-from tests.sandbox_process import WEBHOOK_SECRET, Receiver, SandboxProcess
+from tests.sandbox_process import WEBHOOK_SECRET, Receiver, SandboxProcess, wait_for
 
 pytestmark = pytest.mark.django_db
 
@@ -296,3 +296,17 @@ def test_an_old_failure_does_not_disturb_a_confirmation_that_is_running(
     assert WebhookEvent.objects.get().outcome == "known already"
     assert "get_intent" not in provider.calls
     assert not published(PaymentAttemptFailed)
+
+
+def test_what_the_sandbox_spoils_on_request_is_refused_and_the_good_one_after_it_taken(
+    post: Callable[..., Any], sandbox: SandboxProcess, receiver: Receiver
+) -> None:
+    for fault in ("bad_signature", "stale"):
+        sandbox.http.post("/control/faults", json={fault: 1.0})
+        try:
+            payment = paid_payment()
+            wait_for(lambda reference=payment.provider_reference: len(receiver.of(reference)) == 2)  # type: ignore[misc]
+        finally:
+            sandbox.http.delete("/control/faults")
+        came = receiver.of(payment.provider_reference)
+        assert [post(body, headers["sandbox-signature"]).status_code for headers, body in came] == [400, 200]

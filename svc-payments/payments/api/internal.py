@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from payments import selectors, services
+from payments.api.card_numbers import without_card_numbers
 from payments.models import Payment, Refund
 from shared_lib.api.internal import InternalAPIView
 from shared_lib.contracts.internal import payments as contract
@@ -48,7 +49,10 @@ class PaymentRefundsView(OrdersView):
         if len(body.reason) > 500 or "\x00" in body.reason:
             raise InvalidValue("reason", "Must have at most 500 characters, none of them NUL.")
         refund, created = services.request_refund(
-            payment_id=payment_id, refund_id=body.refund_id, amount=body.amount, reason=body.reason
+            payment_id=payment_id,
+            refund_id=body.refund_id,
+            amount=body.amount,
+            reason=without_card_numbers(body.reason),
         )
         return self.write(_refund(refund), status=201 if created else 200)
 

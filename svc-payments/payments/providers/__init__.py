@@ -18,6 +18,7 @@ from payments.providers.base import (
     ProviderRefund,
     ProviderRefused,
     ProviderUnavailable,
+    UnreadableEvent,
     Webhook,
 )
 from payments.providers.sandbox import SandboxProvider
@@ -33,6 +34,7 @@ __all__ = [
     "ProviderRefund",
     "ProviderRefused",
     "ProviderUnavailable",
+    "UnreadableEvent",
     "Webhook",
     "get_provider",
     "offered_providers",

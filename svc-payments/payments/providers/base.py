@@ -49,6 +49,10 @@ class BadWebhook(Exception):
     """Not a webhook of this provider: the signature, the time stamp or the body is wrong. The text may be shown."""
 
 
+class UnreadableEvent(Exception):
+    """A genuine webhook about something that payments acts on, of which it makes no sense."""
+
+
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """A payment as the provider sees it now. `failure_code` tells why the last confirmation did not pay.
 
@@ -152,7 +156,10 @@ class Provider(Protocol):
         ...
 
     def read_event(self, payload: Mapping[str, Any]) -> Told | None:
-        """What a stored webhook tells about; None when it is nothing that payments acts on."""
+        """What a stored webhook tells about; None when it is nothing that payments acts on.
+
+        Raises `UnreadableEvent`.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:

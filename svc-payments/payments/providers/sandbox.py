@@ -26,6 +26,7 @@ from payments.providers.base import (
     ProviderRefused,
     ProviderUnavailable,
     Told,
+    UnreadableEvent,
     Webhook,
     uuid_or_none,
 )
@@ -222,21 +223,24 @@ class SandboxProvider:
         try:
             payload = msgspec.json.decode(body, type=dict[str, Any])
             event = msgspec.convert(payload, _Event)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             raise BadWebhook("The body is not an event.") from None
         if rb"\u0000" in body:
             raise BadWebhook("The body holds a NUL character.")
         return Webhook(event_id=event.id, type=event.type, payload=payload)
 
     def read_event(self, payload: Mapping[str, Any]) -> Told | None:
-        snapshot = payload.get("data", {}).get("object", {})
-        match snapshot.get("object"):
-            case "payment_intent":
-                return msgspec.convert(snapshot, _Intent).read()
-            case "refund":
-                return msgspec.convert(snapshot, _Refund).read()
-            case "dispute":
-                return msgspec.convert(snapshot, _Dispute).read()
+        try:
+            snapshot = payload["data"]["object"]
+            match snapshot.get("object"):
+                case "payment_intent":
+                    return msgspec.convert(snapshot, _Intent).read()
+                case "refund":
+                    return msgspec.convert(snapshot, _Refund).read()
+                case "dispute":
+                    return msgspec.convert(snapshot, _Dispute).read()
+        except (msgspec.ValidationError, LookupError, TypeError, AttributeError) as error:
+            raise UnreadableEvent(repr(error)) from None
         return None
 
     def close(self) -> None:

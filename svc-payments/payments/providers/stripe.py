@@ -30,6 +30,7 @@ from payments.providers.base import (
     ProviderRefused,
     ProviderUnavailable,
     Told,
+    UnreadableEvent,
     Webhook,
     uuid_or_none,
 )
@@ -213,21 +214,24 @@ class StripeProvider:
         try:
             event = msgspec.json.decode(body, type=Document)
             found = msgspec.convert(event, _Event)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             raise BadWebhook("The body is not an event.") from None
         if rb"\u0000" in body:
             raise BadWebhook("The body holds a NUL character.")
         return Webhook(event_id=found.id, type=found.type, payload=event)
 
     def read_event(self, payload: Mapping[str, Any]) -> Told | None:
-        document = payload.get("data", {}).get("object", {})
-        match document.get("object"):
-            case "payment_intent":
-                return _read_intent(document)
-            case "refund" if document.get("payment_intent"):
-                return _read_refund(document)
-            case "dispute" if document.get("payment_intent"):
-                return _read_dispute(document)
+        try:
+            document = payload["data"]["object"]
+            match document.get("object"):
+                case "payment_intent":
+                    return _read_intent(document)
+                case "refund" if document.get("payment_intent"):
+                    return _read_refund(document)
+                case "dispute" if document.get("payment_intent"):
+                    return _read_dispute(document)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise UnreadableEvent(repr(error)) from None
         return None
 
     def describe(self) -> dict[str, Any]:

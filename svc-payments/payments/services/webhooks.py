@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-import msgspec
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -101,7 +100,7 @@ def _is_known(provider: Provider, webhook: Webhook) -> bool:
     """Most events only repeat what the answer to our own call said before: those need no job."""
     try:
         told = provider.read_event(webhook.payload)
-    except msgspec.ValidationError:
+    except providers.UnreadableEvent:
         return False
     if not isinstance(told, Intent):
         return told is None
