@@ -18,6 +18,13 @@ _STEPS = """(VALUES
     ('awaiting_payment', 'order.placed.v1'), ('confirmed', 'order.confirmed.v1'), ('cancelled', 'order.cancelled.v1'),
     ('shipped', 'order.shipped.v1'), ('delivered', 'order.delivered.v1')
 ) AS step (status, type)"""
+# Rows of history that are no new status: a parcel of some lines is told like one of all of them, the others by no event of a
+# step (`HistoryRemark` of svc-orders).
+_STATUS = """CASE
+    WHEN h.reason = 'partly_shipped' THEN 'shipped'
+    WHEN h.reason NOT IN ('refund_requested', 'refund_failed', 'return_requested', 'return_approved', 'return_received')
+        THEN h.status
+END"""
 _BOOKINGS = (
     "(VALUES ('capture', 'payment.succeeded.v1'), ('refund', 'payment.refunded.v1')) AS step (kind, type)"
 )
@@ -121,7 +128,7 @@ EVENT_INVARIANTS = (
             ORDERS,
             _told(
                 "h.order_id::text AS id, step.type, h.at",
-                f"orders_orderhistory h JOIN {_STEPS} ON step.status = h.status",
+                f"orders_orderhistory h JOIN {_STEPS} ON step.status = {_STATUS}",
                 _STEPS,
             ),
             "orders_orderhistory",

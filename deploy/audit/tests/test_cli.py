@@ -133,3 +133,9 @@ def test_names_are_unique_and_sentences_are_sentences():
         assert each.sentence[0].isupper()
         assert each.sentence.endswith(".")
         assert {check.service for check in each.checks} <= set(SERVICES)
+
+
+def test_the_documentation_has_every_sentence():
+    page = (DEPLOY.parent / "docs" / "audit.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{each.name}` | {each.sentence} |" for each in INVARIANTS]
