@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 
 import httpx
 import jwt
 import pytest
+from effects.support import Process
 from hypothesis import given
 from hypothesis import strategies as st
 from jwt import PyJWK
@@ -256,27 +255,24 @@ class TestCache:
         cache.invalidate(key)
         assert cache.cached(key, 60, build) == {"n": 2}
 
-    def test_without_redis_values_are_built(self, monkeypatch):
-        import redis
-
-        nowhere = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.1)
-        monkeypatch.setattr("shared_lib.cache.aside.redis_client", lambda: nowhere)
-        assert cache.cached("any", 60, lambda: 5) == 5
-        cache.invalidate("any")
+    def test_without_redis_values_are_built_and_nobody_waits_for_it(self, settings):
+        settings.REDIS_URL = "redis://127.0.0.1:1/0"
+        cache.redis_client.cache_clear()
+        try:
+            started = time.monotonic()
+            assert cache.cached("any", 60, lambda: 5) == 5
+            cache.invalidate("any")
+            assert time.monotonic() - started < 2
+        finally:
+            cache.redis_client.cache_clear()
 
 
 class TestSettings:
-    def start(self, **changes: str | None) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
-        for name, value in changes.items():
-            if value is None:
-                environment.pop(name, None)
-        code = "import django; django.setup()"
-        environment["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-        environment["PYTHONPATH"] = os.pathsep.join([".", "tests", "src"])
-        return subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-        )
+    def start(self, **changes: str | None) -> tuple[int, str]:
+        """Exit code and last line of a process that only starts."""
+        with Process("effects.start", **{"DATABASE_URL": os.environ["DATABASE_URL"], **changes}) as process:
+            code = process.wait()
+        return code, (process.output.splitlines() or [""])[-1]
 
     @pytest.mark.parametrize(
         ("changes", "sentence"),
@@ -299,12 +295,12 @@ class TestSettings:
         ],
     )
     def test_what_is_wrong_is_said_in_one_sentence(self, changes, sentence):
-        result = self.start(**changes)
-        assert result.returncode != 0
-        assert sentence in result.stderr.splitlines()[-1]
+        code, line = self.start(**changes)
+        assert code != 0
+        assert sentence in line
 
     def test_a_good_environment_starts(self):
-        assert self.start().returncode == 0
+        assert self.start() == (0, "")
 
 
 @pytest.mark.django_db

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from effects.support import Wire, stock_changed
+from effects.support import Wire, eventually, stock_changed
 from kombu import Connection, Queue
 
 from shared_lib.contracts.events import StockLow
@@ -131,7 +131,7 @@ def test_a_rejected_message_waits_in_the_dead_letter_queue(broker: Connection) -
         (message,) = queue.take(10)
         assert (message.body, message.reason) == (event.body, "no envelope")
         assert message.moved_at is not None
-    assert dead_messages(broker) == 1
+    eventually(lambda: dead_messages(broker) == 1)
 
 
 def test_a_message_that_cannot_be_put_aside_stays_where_it_is(broker: Connection) -> None:

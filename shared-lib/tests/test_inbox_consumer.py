@@ -246,7 +246,7 @@ def test_an_event_that_kills_its_process_ends_up_aside_and_the_others_take_effec
     for _ in range(5):
         with events_process(STOCK_CHANGED="kill") as process:
             deadline = time.monotonic() + 20
-            while process._process.poll() is None and effects() < 10 and time.monotonic() < deadline:
+            while process.poll() is None and effects() < 10 and time.monotonic() < deadline:
                 time.sleep(0.05)
             if effects() == 10:
                 break

@@ -91,10 +91,10 @@ def test_a_worker_that_is_stopped_does_not_wait_for_ever_and_its_task_runs_again
     jobs_broker: Connection,
 ) -> None:
     enqueue(note_slowly, "slow", 25.0)
-    with worker() as process:
+    with worker(DRAIN_SECONDS="1.5") as process:
         eventually(lambda: "slow:started" in keys(), within=30)
         process.signal(signal.SIGTERM)
-        assert process.wait(within=14) == 1
+        assert process.wait(within=6) == 1
     assert keys() == ["slow:started"]
     eventually(
         lambda: jobs_broker.default_channel.queue_declare("svc-catalog.jobs", passive=True).message_count == 1
@@ -127,7 +127,7 @@ def test_the_beat_is_a_thread_of_the_worker_and_writes_no_file(
     before = set(Path.cwd().iterdir())
     with worker(EMBEDDED_BEAT="true") as process:
         eventually(lambda: keys().count("tick") >= 3, within=30)
-        children = Path(f"/proc/{process._process.pid}/task/{process._process.pid}/children")
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         assert children.read_text().split() == []
         process.signal(signal.SIGTERM)
         assert process.wait() == 0

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import json
 import os
 import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -24,6 +28,7 @@ from shared_lib.events.envelope import encode, wrap
 from shared_lib.inbox.store import Incoming
 
 ROOT = Path(__file__).parent.parent.parent
+_PATH = f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'src'}"
 
 
 def stock_changed(variant_id: UUID | None = None, *, version: int = 1, available: int = 3) -> StockChanged:
@@ -75,68 +80,124 @@ def running(loop: Any) -> Iterator[Any]:
         raise died[0]
 
 
+class Zygote:
+    """The one process of a test run that all others are forked from (`effects.zygote`)."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="shop-zygote-")
+        self._path = str(Path(self._folder.name) / "socket")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "effects.zygote", self._path],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": _PATH},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n", "the zygote did not start"
+        atexit.register(self.close)
+
+    def fork(self, arguments: Sequence[str], environment: dict[str, str], output: int) -> socket.socket:
+        """Starts `python -m ARGUMENTS`; what comes over the socket is its pid and, when it ends, its exit code."""
+        request = {"arguments": list(arguments), "environment": environment, "folder": str(ROOT)}
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(self._path)
+        line = json.dumps(request).encode() + b"\n"
+        sent = socket.send_fds(client, [line], [output])
+        client.sendall(line[sent:])
+        return client
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(5)
+        self._process.stdout.close()
+        self._folder.cleanup()
+
+
+@cache
+def zygote() -> Zygote:
+    return Zygote()
+
+
 class Process:
     """A process of this service on the database of the tests."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, **environment: str | None) -> None:
+        """`python -m ARGUMENTS`; a variable that is None is not set."""
         settings = connection.settings_dict
         user, password = settings["USER"], settings["PASSWORD"]
         url = f"postgresql://{user}:{password}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
         self.started_at = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "DATABASE_URL": url,
-                "DJANGO_SETTINGS_MODULE": "tests.settings",
-                "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'src'}",
-                "LOG_LEVEL": "INFO",
-                **environment,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        wanted = {
+            **os.environ,
+            "DATABASE_URL": url,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "PYTHONPATH": _PATH,
+            "LOG_LEVEL": "INFO",
+            **environment,
+        }
+        wanted = {name: value for name, value in wanted.items() if value is not None}
+        out, into = os.pipe()
+        try:
+            self._socket = zygote().fork(arguments, wanted, into)
+        finally:
+            os.close(into)
+        self._answers = self._socket.makefile("r")
+        self._output = os.fdopen(out, errors="replace")
+        self.pid = int(self._answers.readline())
+        self._code: int | None = None
         self._lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._read, self._await_end)]
+        for thread in self._threads:
+            thread.start()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in self._output:
             self._lines.append(line)
+
+    def _await_end(self) -> None:
+        self._code = int(self._answers.readline())
+        self._ended.set()
 
     @property
     def output(self) -> str:
         return "".join(self._lines)
 
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self._code
+
     def says(self, text: str, *, within: float = 20.0) -> None:
         deadline = time.monotonic() + within
         while text not in self.output:
             assert time.monotonic() < deadline, f"it never said {text!r}:\n{self.output}"
-            assert self._process.poll() is None or text in self.output, f"it ended:\n{self.output}"
-            time.sleep(0.05)
+            assert self.poll() is None or text in self.output, f"it ended:\n{self.output}"
+            time.sleep(0.02)
 
     def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def wait(self, *, within: float = 15.0) -> int:
         """The exit code."""
-        code = self._process.wait(within)
-        self._reader.join(2)
-        return code
+        assert self._ended.wait(within), f"it did not end:\n{self.output}"
+        self._threads[0].join(2)
+        assert self._code is not None
+        return self._code
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(10)
-        self._reader.join(2)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self.signal(signal.SIGKILL)
+        self._ended.wait(10)
+        for thread in self._threads:
+            thread.join(2)
+        for end in (self._answers, self._socket, self._output):
+            end.close()
 
 
 def events_process(**environment: str) -> Process:

@@ -13,6 +13,8 @@ import orjson
 import redis
 import structlog
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 logger = structlog.get_logger(__name__)
 
@@ -21,9 +23,13 @@ _BETA = 1.0
 
 @cache
 def redis_client() -> redis.Redis:
-    """The Redis of this process. Calls raise `redis.RedisError` after half a second without an answer."""
+    """The Redis of this process. Calls raise `redis.RedisError` after half a second without an answer.
+
+    A connection that broke while it lay idle is replaced at once. The library itself would try three times, with pauses of
+    seconds: longer than anybody waits for a cache.
+    """
     client: redis.Redis = redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5
+        settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 1)
     )
     return client
 

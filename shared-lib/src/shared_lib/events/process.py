@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from types import FrameType
 
 import structlog
+from django.conf import settings
 
 from shared_lib.events.loops import Loop
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 9.0
 SILENT_SECONDS = 90.0
 
 
@@ -45,7 +45,7 @@ class EventsProcess:
         log.info("events_started", loops=[loop.name for loop in self.loops])
         failed = self._watch()
         self._stop.set()
-        deadline = time.monotonic() + DRAIN_SECONDS
+        deadline = time.monotonic() + settings.DRAIN_SECONDS
         for thread in threads:
             thread.join(max(deadline - time.monotonic(), 0))
         if stuck := [thread.name for thread in threads if thread.is_alive()]:

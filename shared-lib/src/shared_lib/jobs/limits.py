@@ -20,8 +20,7 @@ import structlog
 from celery import bootsteps
 from celery.contrib.django.task import DjangoTask
 from celery.exceptions import SoftTimeLimitExceeded
-
-DRAIN_SECONDS = 9.0
+from django.conf import settings
 
 log = structlog.get_logger(__name__)
 
@@ -91,8 +90,8 @@ def enforce(now: float) -> str | None:
 class TimeLimits(bootsteps.StartStopStep):
     """The thread in the worker that watches the clock, also while the worker stops.
 
-    A worker that is told to stop lets its tasks finish for `DRAIN_SECONDS`; then it ends, and what was still running is
-    handed out again.
+    A worker that is told to stop lets its tasks finish for DRAIN_SECONDS (a setting); then it ends, and what was still
+    running is handed out again.
     """
 
     label = "TimeLimits"
@@ -106,7 +105,7 @@ class TimeLimits(bootsteps.StartStopStep):
         threading.Thread(target=self._watch, name="time-limits", daemon=True).start()
 
     def stop(self, worker: Any) -> None:
-        self._leave_at = time.monotonic() + DRAIN_SECONDS
+        self._leave_at = time.monotonic() + settings.DRAIN_SECONDS
 
     def _watch(self) -> None:
         while True:

@@ -11,10 +11,11 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 
-# The server ends this session 8 s after its last statement and notices a dead peer within about 6 s, so that the lock of
-# a leader that was killed, frozen or cut off is free for the next one within 10 s. The leader polls every second.
+# The server ends this session RELAY_SILENCE_MS (8 s) after its last statement and notices a dead peer within about 6 s, so
+# that the lock of a leader that was killed, frozen or cut off is free for the next one within 10 s. The leader polls every
+# second.
 _SERVER_OPTIONS = (
-    "-c idle_session_timeout=8000 -c statement_timeout=15000"
+    "-c statement_timeout=15000"
     " -c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3 -c tcp_user_timeout=5000"
 )
 _CLIENT_OPTIONS: dict[str, Any] = {
@@ -34,12 +35,13 @@ def connect() -> psycopg.Connection[Any]:
     Where DATABASES points at a pooler, the setting `DATABASE_DIRECT_URL` names the server itself. Raises
     `psycopg.OperationalError` when the server cannot be reached.
     """
+    own = f"-c idle_session_timeout={settings.RELAY_SILENCE_MS} {_SERVER_OPTIONS}"
     direct_url = getattr(settings, "DATABASE_DIRECT_URL", "")
     if direct_url:
-        return psycopg.connect(direct_url, autocommit=True, options=_SERVER_OPTIONS, **_CLIENT_OPTIONS)
+        return psycopg.connect(direct_url, autocommit=True, options=own, **_CLIENT_OPTIONS)
     params = dict(connections["default"].get_connection_params())
     for name in _DJANGO_ONLY:
         params.pop(name, None)
-    options = f"{params.pop('options', '')} {_SERVER_OPTIONS}".strip()
+    options = f"{params.pop('options', '')} {own}".strip()
     params |= {**_CLIENT_OPTIONS, "application_name": "events relay", "options": options}
     return psycopg.connect(**params, autocommit=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from marshmallow.validate import Range
 
 from shared_lib.contracts.events.base import SERVICES
 from shared_lib.settings.environment import env
@@ -87,6 +88,10 @@ def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
         else "",
         "EVENTS_BROKER_URL": _secret("EVENTS_BROKER_URL"),
         "JOBS_BROKER_URL": _secret("JOBS_BROKER_URL"),
+        # How long events and worker may finish what they began when they are told to stop; in seconds.
+        "DRAIN_SECONDS": env.float("DRAIN_SECONDS", 9.0),
+        # A relay that is silent for so long loses its lock. It speaks every second; takeover is promised within 10.
+        "RELAY_SILENCE_MS": env.int("RELAY_SILENCE_MS", 8000, validate=Range(min=2000, max=9000)),
         "EMBEDDED_BEAT": env.bool("EMBEDDED_BEAT", True),
         "REDIS_URL": _secret("REDIS_URL"),
         # Calls between services
