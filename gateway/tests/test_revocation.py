@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -156,3 +157,57 @@ def test_without_redis_the_last_list_goes_on_and_afterwards_new_entries_count(
         revoke(back, f"sid:{later}")
     wait_until_refused(client, {"Authorization": f"Bearer {access_token(key, sid=later)}"})
     assert client.get(ORDERS, headers=ended).status_code == 401
+
+
+def test_a_list_that_is_too_old_is_not_trusted_and_guests_go_on(
+    tmp_path: Path, environment: dict[str, str], services: Services, key: Key
+) -> None:
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    settings = server.environment() | {"GATEWAY_DENYLIST_SECONDS": "3"}
+    gateway = Gateway(tmp_path / "gateway", environment | settings).start()
+    try:
+        gateway.wait_until_keys_are_read()
+        headers = {"Authorization": f"Bearer {access_token(key)}"}
+        server.stop()
+        assert http.get(gateway.url + ORDERS, headers=headers).status_code == 200
+        gateway.wait_for_metric("gateway_denylist_age_seconds", lambda age: age > 3)
+        services.reset()
+        for path in (ORDERS, "/api/v1/cart"):
+            answer = http.get(gateway.url + path, headers=headers)
+            assert_problem(answer, 503, "service_unavailable")
+            assert answer.headers["Retry-After"]
+        assert services.seen == []
+        assert http.get(f"{gateway.url}/api/v1/cart").status_code == 200
+        assert http.get(f"{gateway.url}/api/v1/catalog/products", headers=headers).status_code == 200
+        server.start()
+        gateway.wait_for_metric("gateway_denylist_age_seconds", lambda age: age < 1.2)
+        assert http.get(gateway.url + ORDERS, headers=headers).status_code == 200
+    finally:
+        gateway.stop()
+        server.stop()
+
+
+def test_a_list_read_before_a_reload_is_known_after_it(
+    tmp_path: Path, environment: dict[str, str], services: Services, key: Key
+) -> None:
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    gateway = Gateway(tmp_path / "gateway", environment | server.environment()).start()
+    try:
+        gateway.wait_until_keys_are_read()
+        session = str(uuid.uuid4())
+        headers = {"Authorization": f"Bearer {access_token(key, sid=session)}"}
+        with server.client() as back:
+            revoke(back, f"sid:{session}")
+        end = time.monotonic() + 5
+        while http.get(gateway.url + ORDERS, headers=headers).status_code == 200:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        server.stop()
+        gateway.reload()
+        for _ in range(6):
+            assert http.get(gateway.url + ORDERS, headers=headers).status_code == 401
+    finally:
+        gateway.stop()
+        server.stop()

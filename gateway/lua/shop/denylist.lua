@@ -12,7 +12,6 @@ local clear = require "table.clear"
 
 local ngx = ngx
 local match, sub = string.match, string.sub
-local state = ngx.shared.shop_state
 local sessions = ngx.shared.shop_revoked_sessions
 local users = ngx.shared.shop_revoked_users
 local changes = ngx.shared.shop_revocations    -- what was added, by number: "sid:..." or "sub:..."
@@ -32,6 +31,7 @@ local CHANGES = 10000     -- additions that are kept by number; who missed more 
 local TIDY = 300          -- s between two clean-ups of a worker's tables
 
 local options
+local bearable
 local busy = false
 local version
 local polls = 0
@@ -125,7 +125,7 @@ local function tick(premature)
   local ran, fine, err = pcall(poll)
   busy = false
   if ran and fine then
-    state:set("denylist:read_at", ngx.now())
+    memory.denylist_read_at = ngx.now()
     if complained then
       ngx.log(ngx.NOTICE, "the deny list is read again")
       complained = false
@@ -175,12 +175,21 @@ end
 
 --- Seconds since the list was last read; nil if never.
 function M.age()
-  local read_at = state:get("denylist:read_at")
-  return read_at and ngx.now() - read_at
+  local read_at = memory.denylist_read_at
+  return read_at > 0 and ngx.now() - read_at or nil
+end
+
+--- Whether the list is older than this gateway was told to bear.
+function M.too_old()
+  return ngx.now() - memory.denylist_read_at > bearable
 end
 
 --- In each worker; the first one polls.
 function M.start(settings)
+  bearable = settings.denylist_seconds > 0 and settings.denylist_seconds or math.huge
+  if memory.denylist_read_at == 0 then
+    memory.denylist_read_at = ngx.now()    -- a gateway that just started has as much time as one whose Redis just went
+  end
   M.catch_up()
   -- What has ended goes; a worker that dies takes its tables with it, and its successor reads everything.
   ngx.timer.every(TIDY, read_everything)

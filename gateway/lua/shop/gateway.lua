@@ -44,7 +44,7 @@ local settings
 
 local function refuse_token(reason)
   metrics.count(('gateway_tokens_total{result="%s"}'):format(reason))
-  if reason == "no_keys" then
+  if reason == "no_keys" or reason == "no_denylist" then
     ngx.header["Retry-After"] = "2"
     return problems.answer(503, "service_unavailable", "Access tokens can't be verified at the moment.")
   elseif reason == "missing" then

@@ -3,7 +3,7 @@
 
 local cjson = require("cjson.safe").new()
 local base64 = require "ngx.base64"
-local ecdsa = require "shop.ecdsa"
+local crypto = require "shop.crypto"
 local http_client = require "shop.http_client"
 local metrics = require "shop.metrics"
 
@@ -32,11 +32,26 @@ local KEY_TYPES = {
     if not x or not y then
       return nil, "x or y is not base64url"
     end
-    local public, err = ecdsa.public_key(x, y)
+    local public, err = crypto.ec_key(x, y)
     if not public then
       return nil, err
     end
-    return { alg = "ES256", verify = ecdsa.verify, public = public, fingerprint = x .. y }
+    return { alg = "ES256", verify = crypto.verify_ec, public = public, fingerprint = x .. y }
+  end,
+  RSA = function(jwk)
+    if jwk.alg ~= nil and jwk.alg ~= "RS256" then
+      return nil, "an RSA key must be for RS256"
+    end
+    local modulus = base64.decode_base64url(tostring(jwk.n))
+    local exponent = base64.decode_base64url(tostring(jwk.e))
+    if not modulus or not exponent then
+      return nil, "n or e is not base64url"
+    end
+    local public, size = crypto.rsa_key(modulus, exponent)
+    if not public then
+      return nil, size
+    end
+    return { alg = "RS256", verify = crypto.verify_rsa, public = public, size = size, fingerprint = modulus .. exponent }
   end,
 }
 
@@ -139,7 +154,7 @@ local function tick(premature)
 end
 
 --- The key of a key id, waiting for one fetch when it is unknown (at most every few seconds).
--- @return key `{ alg, verify, public }`; or nil and "unknown_key", or "no_keys" while there was never any set
+-- @return key `{ alg, verify, public, size }`; or nil and "unknown_key", or "no_keys" while there was never any set
 function M.key(kid)
   load_newest()
   local key = keys[kid]

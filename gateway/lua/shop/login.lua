@@ -1,7 +1,7 @@
 -- Which e-mail address a sign-in tries, so that guessing one account's password from many addresses is limited too.
 
 local cjson = require("cjson.safe").new()
-local ecdsa = require "shop.ecdsa"
+local crypto = require "shop.crypto"
 local limits = require "shop.limits"
 
 cjson.decode_max_depth(8)
@@ -19,7 +19,7 @@ function M.email_tried()
     return nil
   end
   email = email:gsub("^%s+", ""):gsub("%s+$", ""):lower()
-  return limits.who(ecdsa.sha256(email, #email))
+  return limits.who(crypto.sha256(email, #email))
 end
 
 return M

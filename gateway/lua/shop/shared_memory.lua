@@ -15,7 +15,8 @@ typedef struct {
     double token_epoch;
     double revocations;
     double cache_read_at, cache_epoch, cache_lists, cache_products;
-    double unused[9];
+    double denylist_read_at;
+    double unused[8];
     struct { double began, latest; } outages[16];
     shop_limit_t limits[1 << 20];
 } shop_memory_t;
@@ -23,7 +24,7 @@ typedef struct {
 
 local M = {}
 
-local VERSION = 2    -- of the layout above
+local VERSION = 3    -- of the layout above
 local READ_WRITE, SHARED_ANONYMOUS = 3, 0x21
 local FAILED = ffi.cast("void *", -1)
 

@@ -5,7 +5,7 @@
 -- The string: user id (36), mask of roles + 32 (1), time of issue (10 digits), session id. The flags: expiry since EPOCH.
 
 local denylist = require "shop.denylist"
-local ecdsa = require "shop.ecdsa"
+local crypto = require "shop.crypto"
 local ffi = require "ffi"
 local jwks = require "shop.jwks"
 local jwt = require "shop.jwt"
@@ -17,7 +17,7 @@ local clear = require "table.clear"
 local ngx = ngx
 local now = ngx.now
 local sub, byte, char = string.sub, string.byte, string.char
-local sha256 = ecdsa.sha256
+local sha256 = crypto.sha256
 local verified = ngx.shared.shop_tokens
 local state = ngx.shared.shop_state
 local memory = shared.memory
@@ -49,7 +49,7 @@ local function verify(authorization)
   if header.alg ~= key.alg then
     return nil, "wrong_algorithm"
   end
-  if not key.verify(key.public, signed, signature) then
+  if not key.verify(key.public, signed, signature, key.size) then
     return nil, "bad_signature"
   end
   local claims, reason = jwt.claims(payload, issuer, audience, now())
@@ -98,14 +98,17 @@ local function forget()
 end
 
 --- Who a header value speaks for.
--- @return what `limits` counts the user by, mask of roles; or nil and the reason. "no_keys" means that nobody can be
---         verified now.
+-- @return what `limits` counts the user by, mask of roles; or nil and the reason. "no_keys" and "no_denylist" mean
+--         that nobody can be judged now.
 function M.check(authorization)
   if memory.token_epoch ~= epoch then
     forget()
   end
   if memory.revocations ~= denylist.seen then
     denylist.catch_up()
+  end
+  if denylist.too_old() then
+    return nil, "no_denylist"
   end
   local number = number_of[authorization]
   if not number then

@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 ISSUER, AUDIENCE = "svc-accounts", "shop"
@@ -44,6 +44,35 @@ class Key:
 
     def sign_der(self, text: str) -> bytes:
         return self.private.sign(text.encode(), ec.ECDSA(hashes.SHA256()))
+
+
+class RsaKey:
+    """A key for RS256."""
+
+    def __init__(self, kid: str, bits: int = 2048) -> None:
+        self.kid = kid
+        self.private = rsa.generate_private_key(65537, bits)
+
+    @property
+    def jwk(self) -> dict[str, str]:
+        numbers = self.private.public_key().public_numbers()
+        modulus, exponent = (
+            b64(number.to_bytes((number.bit_length() + 7) // 8, "big")) for number in (numbers.n, numbers.e)
+        )
+        return {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": self.kid, "n": modulus, "e": exponent}
+
+    @property
+    def public_pem(self) -> bytes:
+        return self.private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+    def sign(self, text: str) -> bytes:
+        return self.private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+
+    def sign_pss(self, text: str) -> bytes:
+        pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+        return self.private.sign(text.encode(), pss, hashes.SHA256())
 
 
 class KeySet:
