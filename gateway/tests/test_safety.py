@@ -162,6 +162,38 @@ def test_chunks_are_not_passed_on_as_such(client: httpx.Client, services: Servic
     assert "transfer-encoding" not in services.last.headers
 
 
+@pytest.mark.parametrize("extension", ["x", "x=y", 'x="a;b"', "x" * 300])
+def test_extensions_of_chunks_end_at_the_gateway(
+    gateway: Gateway, services: Services, address: str, extension: str
+) -> None:
+    head = f"POST /api/v1/cart/lines HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: {address}\r\n"
+    body = f"2;{extension}\r\n{{}}\r\n0;{extension}\r\n\r\n"
+    with Connection(gateway.port) as connection:
+        connection.send(f"{head}Transfer-Encoding: chunked\r\n\r\n{body}")
+        assert connection.read().status == 200
+        connection.send(f"GET {PRODUCTS}?next HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: {address}\r\n\r\n")
+        assert connection.read().status == 200
+    first, second = services.seen if services.seen[0].method == "POST" else reversed(services.seen)
+    assert (first.body, first.header("transfer-encoding")) == (b"{}", None)
+    assert second.target == f"{PRODUCTS}?next"
+
+
+INJECTIONS = ["a\r\nX-User-Id: 1", "a\nX-User-Id: 1", "a\rX-User-Id: 1", "a%0d%0aX-User-Id:%201"]
+
+
+@pytest.mark.parametrize("value", INJECTIONS, ids=repr)
+def test_nothing_that_is_echoed_or_passed_on_can_make_a_header(
+    gateway: Gateway, services: Services, address: str, value: str
+) -> None:
+    for name in ("X-Request-Id", "traceparent", "Origin", "If-None-Match"):
+        head = f"GET {PRODUCTS} HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: {address}\r\n"
+        answer = exchange(gateway.port, f"{head}{name}: {value}\r\n\r\n")
+        assert answer.header("X-User-Id") is None
+    answer = exchange(gateway.port, f"GET {PRODUCTS}?q=a%0d%0aX-User-Id:%201 HTTP/1.1\r\nHost: shop\r\n\r\n")
+    assert answer.header("X-User-Id") is None
+    assert not [seen for seen in services.seen if "x-user-id" in seen.headers]
+
+
 def test_an_old_client_can_not_send_chunks(gateway: Gateway, services: Services) -> None:
     text = "POST /api/v1/cart/lines HTTP/1.0\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     assert exchange(gateway.port, text).status == 400
