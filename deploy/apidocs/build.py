@@ -63,10 +63,12 @@ def service_schema(service: str) -> Json:
 
 def renamed(document: Json, service: str) -> Json:
     """The document with its schemas named for the service (`OrdersLine`), so that two services may each have a `Line`."""
-    area = service.removeprefix("svc-").capitalize()
+    area, own = service.removeprefix("svc-").capitalize(), document["components"]["schemas"]
 
     def name(schema: str) -> str:
-        return schema if schema in _SHARED or schema.startswith(area) else area + schema
+        # `CartCoupon` beside a `Coupon`, which takes that name, is `CartCartCoupon`.
+        named = schema.startswith(area) and schema.removeprefix(area) not in own
+        return schema if schema in _SHARED or named else area + schema
 
     text = re.sub(
         r'"#/components/schemas/([^"]+)"',
