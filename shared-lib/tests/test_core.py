@@ -236,6 +236,19 @@ class TestCallsBetweenServices:
         assert caught.value.sent is False
         assert len(upstream.calls) == 10
 
+    def test_a_callee_is_not_blamed_for_being_late_when_it_had_hardly_any_time(self, upstream):
+        def fail(_: httpx.Request) -> httpx.Response:
+            raise httpx.ReadTimeout("slow")
+
+        upstream("svc-cart", "POST", self.PATH, fail)
+        for seconds, answered in ((0.5, 12), (5, 22)):
+            for _ in range(12):
+                context.begin(deadline=time.time() + seconds)
+                with pytest.raises(ServiceUnavailable):
+                    ServiceClient("svc-cart").post(self.PATH)
+            assert len(upstream.calls) == answered
+        context.begin()
+
     def test_an_answer_that_breaks_the_contract_is_no_answer(self, upstream):
         upstream("svc-cart", "GET", self.PATH, lambda _: (200, {"lines": 5}))
         with pytest.raises(ServiceUnavailable):

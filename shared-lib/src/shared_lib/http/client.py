@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 _CONNECT_SECONDS = 1.0
 _ATTEMPTS = 3
+# A callee that had less than this is not to blame for being late: in an overloaded caller calls begin with what the queue has
+# left of their time, and a breaker that counted them would refuse those too that have all of it.
+_FAIR_SECONDS = 1.0
 _SAFE_METHODS = frozenset({"GET", "HEAD", "DELETE"})
 
 # One pool of connections a process for all callees. Tests put a transport of their own here.
@@ -174,13 +177,15 @@ class ServiceClient:
                 ServiceUnavailable(reason=f"{self.service} cannot be reached: {error!r}", sent=False)
             ) from None
         except httpx.TransportError as error:
-            breaker.failed()
+            if budget >= _FAIR_SECONDS or not isinstance(error, httpx.TimeoutException):
+                breaker.failed()
             failure = ServiceUnavailable(reason=f"{self.service} did not answer: {error!r}")
             raise (_Retryable(failure) if repeatable else failure) from None
         finally:
             UPSTREAM_SECONDS.labels(self.service, outcome).observe(time.perf_counter() - started)
         if response.status_code >= 500:
-            breaker.failed()
+            if budget >= _FAIR_SECONDS or response.status_code != 503:
+                breaker.failed()
             failure = ServiceUnavailable(reason=f"{self.service} answered {response.status_code}.")
             raise (_Retryable(failure) if repeatable else failure)
         breaker.succeeded()
