@@ -6,6 +6,8 @@ globals().update(service_settings("svc-orders", apps=["orders"]))
 
 globals()["SPECTACULAR_SETTINGS"]["ENUM_NAME_OVERRIDES"] = {
     "OrderStatusEnum": "orders.api.serializers.ORDER_STATUS_CHOICES",
+    "RefundStatusEnum": "orders.models.RefundStatus",
+    "ReturnStatusEnum": "orders.models.ReturnStatus",
     "PaymentStateEnum": "orders.api.serializers.PAYMENT_STATE_CHOICES",
 }
 
@@ -13,6 +15,8 @@ globals()["SPECTACULAR_SETTINGS"]["ENUM_NAME_OVERRIDES"] = {
 ORDER_PAYMENT_WINDOW_SECONDS = env.int("ORDER_PAYMENT_WINDOW_SECONDS", 1800, validate=Range(min=1))
 # What a buyer gets at least when a payment that was processing fails late.
 ORDER_PAYMENT_RETRY_SECONDS = env.int("ORDER_PAYMENT_RETRY_SECONDS", 600, validate=Range(min=1))
+# For how many days after its delivery an order can be sent back.
+ORDER_RETURN_DAYS = env.int("ORDER_RETURN_DAYS", 30, validate=Range(min=0))
 # For how long a checkout belongs to the request that runs it. Longer than REQUEST_TIMEOUT_SECONDS, so that only the
 # checkout of a process that died is ever taken over.
 CHECKOUT_LEASE_SECONDS = env.int("CHECKOUT_LEASE_SECONDS", 15, validate=Range(min=1))

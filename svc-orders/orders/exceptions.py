@@ -101,5 +101,70 @@ class OrderNotDeliverable(DomainError):
     title = "The order has not been shipped"
 
 
+class LinesNotShippable(DomainError):
+    """409 with `lines`: `{variant_id, requested, left}` for each line of which not so much is left to be shipped."""
+
+    code = "lines_not_shippable"
+    title = "Not so much of these lines is left to be shipped"
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        super().__init__(lines=lines)
+
+
+class OrderNotRefundable(DomainError):
+    code = "order_not_refundable"
+    title = "There is no money of this order to be paid back"
+
+
+class RefundExceedsPayment(DomainError):
+    """409 with `refundable`: what is left to be paid back."""
+
+    code = "refund_exceeds_payment"
+    title = "More than is left of the payment cannot be paid back"
+
+    def __init__(self, refundable: dict[str, Any]) -> None:
+        super().__init__(refundable=refundable)
+
+
+class LinesNotRefundable(DomainError):
+    """409 with `lines`: `{variant_id, requested, left}` for each line of which not so much is left to be paid back."""
+
+    code = "lines_not_refundable"
+    title = "Not so much of these lines is left to be paid back"
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        super().__init__(lines=lines)
+
+
+class OrderNotReturnable(DomainError):
+    code = "order_not_returnable"
+    title = "The order cannot be returned"
+
+
+class LinesNotReturnable(DomainError):
+    """409 with `lines`: `{variant_id, requested, left}` for each line of which not so much can be sent back."""
+
+    code = "lines_not_returnable"
+    title = "Not so much of these lines can be sent back"
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        super().__init__(lines=lines)
+
+
+class ReturnNotApprovable(DomainError):
+    code = "return_not_approvable"
+    title = "The return cannot be approved"
+
+
+class ReturnNotReceivable(DomainError):
+    code = "return_not_receivable"
+    title = "The return cannot be received"
+
+
+class InvoiceNotAvailable(DomainError):
+    code = "invoice_not_available"
+    title = "There is no invoice before the order is confirmed"
+
+
 class ForeignAmount(ValueError):
     """Another service sent an amount in a currency, or of a size, that this order does not have."""

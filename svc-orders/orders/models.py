@@ -12,7 +12,14 @@ from uuid import UUID
 from django.db import models
 from django.db.models import F, Q
 
-from orders.exceptions import OrderNotCancellable, OrderNotDeliverable, OrderNotPayable, OrderNotShippable
+from orders.exceptions import (
+    OrderNotCancellable,
+    OrderNotDeliverable,
+    OrderNotPayable,
+    OrderNotShippable,
+    ReturnNotApprovable,
+    ReturnNotReceivable,
+)
 from shared_lib.exceptions import DomainError
 from shared_lib.jobs.rows import DueModel
 from shared_lib.models import BaseModel, VersionedModel
@@ -66,6 +73,23 @@ class CancelReason(models.TextChoices):
     OUT_OF_STOCK = "out_of_stock"
 
 
+class ReturnStatus(models.TextChoices):
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    RECEIVED = "received"
+
+
+class HistoryRemark(models.TextChoices):
+    """Reasons of rows of history that tell of something else than a new status. The audit knows them too."""
+
+    PARTLY_SHIPPED = "partly_shipped"
+    REFUND_REQUESTED = "refund_requested"
+    REFUND_FAILED = "refund_failed"
+    RETURN_REQUESTED = "return_requested"
+    RETURN_APPROVED = "return_approved"
+    RETURN_RECEIVED = "return_received"
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """From any of `sources` to `target`; from anywhere else `refusal` is raised."""
@@ -88,13 +112,27 @@ ORDER_TRANSITIONS: dict[str, Transition] = {
 }
 
 
+RETURN_TRANSITIONS: dict[str, Transition] = {
+    "approve": Transition(frozenset({ReturnStatus.REQUESTED}), ReturnStatus.APPROVED, ReturnNotApprovable),
+    "receive": Transition(frozenset({ReturnStatus.APPROVED}), ReturnStatus.RECEIVED, ReturnNotReceivable),
+}
+
+
 class ShippingMethod(BaseModel):
-    """A way to ship to one country. `code` is what the buyer chooses; it may stand for other prices in other countries."""
+    """A way to ship to one country. `code` is what the buyer chooses; it may stand for other prices in other countries.
+
+    `price_amount` is for parcels of up to `included_grams` (null: of any weight); each kilogram begun beyond costs
+    `kilogram_amount` more. Goods for `free_from_amount` or more, before any discount, ship free. Nothing over `max_grams` ships.
+    """
 
     country = models.CharField(max_length=2)
     code = models.SlugField(max_length=40, db_index=False)
     name = models.CharField(max_length=120)
     price_amount = models.BigIntegerField()
+    included_grams = models.PositiveIntegerField(null=True)
+    kilogram_amount = models.PositiveBigIntegerField(default=0, db_default=0)
+    free_from_amount = models.PositiveBigIntegerField(null=True)
+    max_grams = models.PositiveIntegerField(null=True)
     currency = models.CharField(max_length=3)
     min_days = models.PositiveSmallIntegerField()
     max_days = models.PositiveSmallIntegerField()
@@ -110,6 +148,17 @@ class ShippingMethod(BaseModel):
                 condition=Q(min_days__lte=F("max_days")), name="shippingmethod_days_in_order"
             ),
         ]
+
+    def takes(self, grams: int) -> bool:
+        """Whether a parcel of this weight may go this way."""
+        return self.max_grams is None or grams <= self.max_grams
+
+    def price_of(self, *, goods: int, grams: int) -> int:
+        """What it costs to ship goods worth `goods` (minor units) that weigh `grams`."""
+        if self.free_from_amount is not None and goods >= self.free_from_amount:
+            return 0
+        beyond = 0 if self.included_grams is None else max(0, grams - self.included_grams)
+        return self.price_amount + -(-beyond // 1000) * self.kilogram_amount
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -246,7 +295,7 @@ class OrderLine(BaseModel):
     """Prices, names and weights are those of the moment of the order, as svc-catalog gave them with the reservation.
 
     `line_total_amount` is before any discount; `discount_amount` is what the coupons took of it. `tax_amount` is the line's
-    share of the order's tax, be it included in the price or added.
+    share of the order's tax, be it included in the price or added. `shipped_quantity` is what has left in parcels.
     """
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="lines", db_index=False)
@@ -262,6 +311,7 @@ class OrderLine(BaseModel):
     discount_amount = models.BigIntegerField(default=0, db_default=0)
     tax_amount = models.BigIntegerField(default=0)
     weight_grams = models.PositiveIntegerField(default=0)
+    shipped_quantity = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [
@@ -279,7 +329,11 @@ class OrderLine(BaseModel):
                 condition=Q(discount_amount__gte=0, discount_amount__lte=F("line_total_amount")),
                 name="orderline_discount_within_total",
             ),
+            models.CheckConstraint(
+                condition=Q(shipped_quantity__lte=F("quantity")), name="orderline_shipped_within_quantity"
+            ),
         ]
+        indexes = [models.Index(fields=["seller_id", "order"], name="orderline_by_seller")]
 
 
 class OrderPayment(BaseModel):
@@ -317,7 +371,10 @@ class OrderPayment(BaseModel):
 
 
 class OrderHistory(BaseModel):
-    """One row for each status the order came to, in the order of ids. `who` is a user's id, empty for the shop itself."""
+    """One row for each status the order came to, and for each `HistoryRemark`, in the order of ids.
+
+    `who` is a user's id, empty for the shop itself.
+    """
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="history")
     status = models.CharField(max_length=20, choices=OrderStatus)
@@ -339,6 +396,20 @@ class Shipment(BaseModel):
     delivered_at = models.DateTimeField(null=True)
 
 
+class ShipmentLine(BaseModel):
+    """What of a line is in a parcel."""
+
+    shipment = models.ForeignKey(Shipment, models.CASCADE, related_name="lines")
+    line = models.ForeignKey(OrderLine, models.CASCADE, related_name="+")
+    quantity = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["shipment", "line"], name="shipmentline_one_a_line"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="shipmentline_quantity_positive"),
+        ]
+
+
 class RefundStatus(models.TextChoices):
     """`accepted`: svc-payments has it, and has not told yet that the money moved."""
 
@@ -351,7 +422,8 @@ class RefundStatus(models.TextChoices):
 class Refund(BaseModel, DueModel):
     """Money that has to go back: a job. The id is the `refund_id` of every call, so that a repeated call moves nothing.
 
-    The sweeper sends it while it is due. `failed` is final and for people to look at; `error` says why.
+    The sweeper sends it while it is due. `failed` is final and for people to look at; `error` says why. `requested_by` is
+    empty when the shop itself decided it; `note` is what whoever asked for it wrote.
     """
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="refunds")
@@ -359,6 +431,8 @@ class Refund(BaseModel, DueModel):
     currency = models.CharField(max_length=3)
     amount = models.BigIntegerField()
     reason = models.CharField(max_length=40)
+    note = models.CharField(max_length=500, blank=True, db_default="")
+    requested_by = models.UUIDField(null=True)
     status = models.CharField(max_length=20, choices=RefundStatus, default=RefundStatus.PENDING)
     error = models.TextField(blank=True)
 
@@ -370,6 +444,62 @@ class Refund(BaseModel, DueModel):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="refund_by_due"),
             models.Index(fields=["payment_id"], name="refund_by_payment"),
+        ]
+
+
+class RefundLine(BaseModel):
+    """What of a line is paid back by a refund that goes by lines."""
+
+    refund = models.ForeignKey(Refund, models.CASCADE, related_name="lines")
+    line = models.ForeignKey(OrderLine, models.CASCADE, related_name="refund_lines")
+    quantity = models.PositiveIntegerField()
+    amount = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["refund", "line"], name="refundline_one_a_line"),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=1, amount__gte=0), name="refundline_amounts_not_negative"
+            ),
+        ]
+
+
+class Return(BaseModel):
+    """Goods that the buyer sends back. `refund` is made when they have been received."""
+
+    order = models.ForeignKey(Order, models.CASCADE, related_name="returns")
+    status = models.CharField(max_length=20, choices=ReturnStatus, default=ReturnStatus.REQUESTED)
+    reason = models.CharField(max_length=500)
+    refund = models.ForeignKey(Refund, models.SET_NULL, null=True, related_name="+", db_index=False)
+    approved_at = models.DateTimeField(null=True)
+    received_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=ReturnStatus.values), name="return_status_known"),
+            models.CheckConstraint(
+                condition=~Q(status=ReturnStatus.RECEIVED) | Q(received_at__isnull=False),
+                name="return_received_has_a_time",
+            ),
+        ]
+
+    def go(self, name: str) -> None:
+        """Makes the named transition of `RETURN_TRANSITIONS` in memory, or raises its refusal."""
+        transition = RETURN_TRANSITIONS[name]
+        if self.status not in transition.sources:
+            raise transition.refusal(f"The return is {self.status}.")
+        self.status = transition.target
+
+
+class ReturnLine(BaseModel):
+    part_of = models.ForeignKey(Return, models.CASCADE, related_name="lines")
+    line = models.ForeignKey(OrderLine, models.CASCADE, related_name="return_lines")
+    quantity = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["part_of", "line"], name="returnline_one_a_line"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="returnline_quantity_positive"),
         ]
 
 

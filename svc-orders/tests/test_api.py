@@ -31,6 +31,7 @@ ORDER_FIELDS = [
     "created_at",
     "history",
     "coupon_codes",
+    "shipments",
 ]
 BODY = {"shipping_address": ADDRESS, "shipping_method": "standard"}
 
@@ -60,7 +61,7 @@ def _problem(response: Any, status: int, code: str) -> dict[str, Any]:
     return document
 
 
-def test_an_order_is_answered_with_201_and_the_fields_of_the_contract_and_those_of_coupons(client: Any):
+def test_an_order_is_answered_with_201_and_the_fields_of_the_contract_and_those_beyond_it(client: Any):
     response = _order(client)
 
     assert response.status_code == 201

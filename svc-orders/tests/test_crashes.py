@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orders import services
-from orders.models import OrderPayment, OrderStatus, Refund
+from orders.models import OrderPayment, OrderStatus, Refund, Return
 from shared_lib.exceptions import DomainError
 from shared_lib.failpoints import NAMES
 from shared_lib.ids import uuid7
@@ -157,6 +157,36 @@ def _delivering(buyer: Buyer, deliver: Any) -> Act:
     _shipping(buyer, deliver)()
     order_id = buyer.order().id
     return lambda: services.deliver_order(order_id=order_id, who=uuid7())
+
+
+@arranges("refund.request")
+def _asking_for_money_back(buyer: Buyer, deliver: Any) -> Act:
+    _hearing_of_the_money(buyer, deliver)()
+    order_id = buyer.order().id
+    return lambda: services.refund_order(order_id=order_id, who=uuid7(), lines={buyer.variant: 1})
+
+
+@arranges("return.request")
+def _asking_to_send_goods_back(buyer: Buyer, deliver: Any) -> Act:
+    _delivering(buyer, deliver)()
+    order_id = buyer.order().id
+    return lambda: services.request_return(
+        order_id=order_id, user_id=buyer.id, lines={buyer.variant: 2}, reason="too small"
+    )
+
+
+@arranges("return.approve")
+def _approving_a_return(buyer: Buyer, deliver: Any) -> Act:
+    _asking_to_send_goods_back(buyer, deliver)()
+    return_id = Return.objects.get().id
+    return lambda: services.approve_return(return_id=return_id, who=uuid7())
+
+
+@arranges("return.receive")
+def _receiving_a_return(buyer: Buyer, deliver: Any) -> Act:
+    _approving_a_return(buyer, deliver)()
+    return_id = Return.objects.get().id
+    return lambda: services.receive_return(return_id=return_id, who=uuid7(), restock=True)
 
 
 @arranges("undo.decide", "undo.cancel_payment", "undo.return_coupons", "undo.release", "undo.note")

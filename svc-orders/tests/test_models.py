@@ -7,7 +7,17 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from orders.exceptions import OrderNotCancellable, OrderNotDeliverable, OrderNotPayable, OrderNotShippable
-from orders.models import ORDER_TRANSITIONS, CheckoutSaga, Order, OrderLine, OrderPayment, OrderStatus, Refund
+from orders.models import (
+    ORDER_TRANSITIONS,
+    CancelReason,
+    CheckoutSaga,
+    HistoryRemark,
+    Order,
+    OrderLine,
+    OrderPayment,
+    OrderStatus,
+    Refund,
+)
 from shared_lib.ids import uuid7
 from tests.factories import OrderFactory, ShippingMethodFactory
 
@@ -130,3 +140,7 @@ def test_a_country_has_each_shipping_method_once(db: None):
     ShippingMethodFactory.create()
 
     _refused("shippingmethod_one_code_a_country", ShippingMethodFactory.create)
+
+
+def test_no_remark_of_the_history_is_also_a_reason_to_cancel():
+    assert not set(HistoryRemark.values) & set(CancelReason.values)

@@ -35,6 +35,12 @@ def test_every_operation_has_its_name(schema: dict[str, Any]):
         "orders_ship",
         "orders_deliver",
         "orders_admin_list",
+        "orders_admin_retrieve",
+        "orders_refund",
+        "orders_returns_list",
+        "orders_returns_create",
+        "orders_returns_approve",
+        "orders_returns_receive",
     }
 
 

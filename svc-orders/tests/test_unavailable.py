@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from orders.models import CheckoutSaga, Order
+from shared_lib.observability import context
 from tests.conftest import Buyer
 from tests.invariants import assert_nothing_is_lost
 from tests.shop import Shop
 
 COUPON = {"code": "TEN", "kind": "percent", "basis_points": 1000}
+
+
+@pytest.fixture(autouse=True)
+def _no_deadline_is_left() -> Iterator[None]:
+    yield
+    context.begin()
 
 
 @pytest.fixture

@@ -81,6 +81,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         *_steps("event.shortage"),
         *_steps("refund.claim", "refund.send", "refund.note", "refund.fail"),
         *_steps("fulfilment.ship", "fulfilment.deliver", "shipping.add_method"),
+        *_steps("refund.request", "return.request", "return.approve", "return.receive"),
     ),
     "svc-payments": _steps(
         "payments.create",

@@ -6,7 +6,14 @@ from typing import Any
 
 from rest_framework import serializers
 
-from orders.models import FulfillmentStatus, OrderStatus, PaymentState, PaymentStatus
+from orders.models import (
+    FulfillmentStatus,
+    OrderStatus,
+    PaymentState,
+    PaymentStatus,
+    RefundStatus,
+    ReturnStatus,
+)
 from orders.services import CheckoutRequest
 from shared_lib.api.fields import CountryField, MoneyField
 from shared_lib.api.serializers import AddressSerializer, ProblemSerializer
@@ -59,28 +66,93 @@ class NewPaymentSerializer(serializers.Serializer[Any]):
     payment_provider = serializers.RegexField(r"^[a-z][a-z0-9_-]{0,39}\Z", required=False, allow_null=True)
 
 
+class LineQuantitySerializer(serializers.Serializer[Any]):
+    variant_id = serializers.UUIDField()
+    quantity = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+
+
+class LinesField(serializers.ListField):
+    """`[{variant_id, quantity}]` as a mapping; each variant at most once."""
+
+    child = LineQuantitySerializer()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_empty=False, max_length=100, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        lines = super().to_internal_value(data)
+        quantities = {line["variant_id"]: line["quantity"] for line in lines}
+        if len(quantities) < len(lines):
+            raise serializers.ValidationError("A variant stands here twice.", code="duplicate")
+        return quantities
+
+
 class ShipSerializer(serializers.Serializer[Any]):
     carrier = serializers.CharField(max_length=80)
     tracking_number = serializers.CharField(max_length=120)
+    lines = LinesField(
+        required=False, help_text="What is in the parcel; by default all that is left (a seller's own)."
+    )
 
 
-class CountryQuerySerializer(serializers.Serializer[Any]):
+class RefundRequestSerializer(serializers.Serializer[Any]):
+    """`lines` or `amount` or neither: all that is left."""
+
+    lines = LinesField(required=False)
+    amount = MoneyField(required=False)
+    reason = serializers.CharField(required=False, max_length=500, help_text="Kept with the refund.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "lines" in attrs and "amount" in attrs:
+            raise serializers.ValidationError(
+                {"amount": "Send lines or amount, not both."}, code="lines_or_amount"
+            )
+        if "amount" in attrs and attrs["amount"].amount < 1:
+            raise serializers.ValidationError({"amount": "It must be more than nothing."}, code="min_value")
+        return attrs
+
+
+class ReturnRequestSerializer(serializers.Serializer[Any]):
+    lines = LinesField()
+    reason = serializers.CharField(max_length=500)
+
+
+class ReceiveSerializer(serializers.Serializer[Any]):
+    restock = serializers.BooleanField(default=True, help_text="False: it cannot be sold again.")
+
+
+class ShippingQuerySerializer(serializers.Serializer[Any]):
+    """Without weight and value: what a small parcel costs."""
+
     country = CountryField()
+    weight_grams = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+    subtotal = serializers.IntegerField(
+        required=False, min_value=0, max_value=2**53 - 1, help_text="What the goods cost, in minor units."
+    )
 
 
 class OrderFilterSerializer(serializers.Serializer[Any]):
-    """Filters of the staff's list."""
+    """Filters of the list of staff and sellers."""
 
     status = serializers.ChoiceField(ORDER_STATUS_CHOICES, required=False)
     payment_status = serializers.ChoiceField(PaymentStatus.choices, required=False)
     fulfillment_status = serializers.ChoiceField(FulfillmentStatus.choices, required=False)
     number = serializers.CharField(required=False, max_length=20)
     user_id = serializers.UUIDField(required=False)
+    seller_id = serializers.UUIDField(required=False, help_text="With lines of this seller.")
+    refund_status = serializers.ChoiceField(
+        RefundStatus.choices,
+        required=False,
+        help_text="With such a refund; `failed` is for people to look at.",
+    )
+    return_status = serializers.ChoiceField(
+        ReturnStatus.choices, required=False, help_text="With such a return."
+    )
     created_from = serializers.DateTimeField(required=False, help_text="From this moment on.")
     created_to = serializers.DateTimeField(required=False, help_text="Before this moment.")
 
     def to_filters(self) -> dict[str, Any]:
-        """As look-ups of `Order`."""
+        """As `selectors.orders_for` takes them."""
         names = {"created_from": "created_at__gte", "created_to": "created_at__lt"}
         return {names.get(name, name): value for name, value in self.validated_data.items()}
 
@@ -146,6 +218,19 @@ class HistorySerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_null=True)
 
 
+class ParcelLineSerializer(serializers.Serializer[Any]):
+    variant_id = serializers.UUIDField()
+    quantity = serializers.IntegerField()
+
+
+class ShipmentSerializer(serializers.Serializer[Any]):
+    carrier = serializers.CharField()
+    tracking_number = serializers.CharField()
+    shipped_at = serializers.DateTimeField()
+    delivered_at = serializers.DateTimeField(allow_null=True)
+    lines = ParcelLineSerializer(many=True)
+
+
 class OrderSerializer(TotalsSerializer):
     id = serializers.UUIDField()
     number = serializers.CharField()
@@ -161,6 +246,89 @@ class OrderSerializer(TotalsSerializer):
     coupon_codes = serializers.ListField(
         child=serializers.CharField(), help_text="Those that took something."
     )
+    shipments = ShipmentSerializer(many=True)
+
+
+class RefundLineSerializer(serializers.Serializer[Any]):
+    variant_id = serializers.UUIDField()
+    quantity = serializers.IntegerField()
+    amount = MoneyField()
+
+
+class RefundSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    order_id = serializers.UUIDField()
+    status = serializers.ChoiceField(RefundStatus.choices)
+    amount = MoneyField()
+    lines = RefundLineSerializer(many=True)
+    reason = serializers.CharField(
+        help_text="Why the shop sends it back: `staff`, `returned`, `order_cancelled`..."
+    )
+    remark = serializers.CharField(allow_null=True, help_text="What whoever asked for it wrote.")
+    requested_by = serializers.UUIDField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class ReturnLineSerializer(serializers.Serializer[Any]):
+    variant_id = serializers.UUIDField()
+    name = serializers.CharField()
+    quantity = serializers.IntegerField()
+
+
+class ReturnRefundSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(RefundStatus.choices)
+    amount = MoneyField()
+
+
+class ReturnSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    order_id = serializers.UUIDField()
+    status = serializers.ChoiceField(ReturnStatus.choices)
+    reason = serializers.CharField()
+    lines = ReturnLineSerializer(many=True)
+    refund = ReturnRefundSerializer(allow_null=True)
+    created_at = serializers.DateTimeField()
+    approved_at = serializers.DateTimeField(allow_null=True)
+    received_at = serializers.DateTimeField(allow_null=True)
+
+
+class StaffLineSerializer(LineSerializer):
+    seller_id = serializers.UUIDField()
+    shipped_quantity = serializers.IntegerField()
+
+
+class StaffHistorySerializer(HistorySerializer):
+    who = serializers.UUIDField(allow_null=True, help_text="Null: the shop itself.")
+
+
+class StaffOrderSerializer(serializers.Serializer[Any]):
+    """Sellers get the members that are always there, with their own lines and parcels only."""
+
+    id = serializers.UUIDField()
+    number = serializers.CharField()
+    status = serializers.ChoiceField(ORDER_STATUS_CHOICES)
+    payment_status = serializers.ChoiceField(PaymentStatus.choices, required=False)
+    fulfillment_status = serializers.ChoiceField(FulfillmentStatus.choices)
+    lines = StaffLineSerializer(many=True)
+    subtotal = MoneyField(required=False)
+    discount = MoneyField(required=False)
+    shipping = MoneyField(required=False)
+    tax = MoneyField(required=False)
+    tax_included = MoneyField(required=False)
+    total = MoneyField(required=False)
+    shipping_address = AddressSerializer()
+    payment = OrderPaymentSerializer(allow_null=True, required=False)
+    expires_at = serializers.DateTimeField(allow_null=True, required=False)
+    created_at = serializers.DateTimeField()
+    history = StaffHistorySerializer(many=True, required=False)
+    coupon_codes = serializers.ListField(child=serializers.CharField(), required=False)
+    shipments = ShipmentSerializer(many=True)
+    user_id = serializers.UUIDField(required=False)
+    shipping_method = serializers.CharField()
+    refunds = RefundSerializer(many=True, required=False)
+    returns = ReturnSerializer(many=True, required=False)
 
 
 class PaymentSerializer(OrderPaymentSerializer):

@@ -1,4 +1,4 @@
-"""What storefronts and staff call."""
+"""What storefronts call."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ from orders import selectors, services
 from orders.api.serializers import (
     CheckoutConflictSerializer,
     CheckoutSerializer,
-    CountryQuerySerializer,
     CouponProblemSerializer,
     NewPaymentSerializer,
-    OrderFilterSerializer,
     OrderSerializer,
     PaymentSerializer,
     QuoteRequestSerializer,
     QuoteSerializer,
     ShippingMethodListSerializer,
-    ShipSerializer,
+    ShippingQuerySerializer,
 )
 from orders.models import Order
 from orders.totals import money_document
@@ -38,8 +36,6 @@ from shared_lib.api.encoders import dumps
 from shared_lib.api.etags import check_if_match, etag_of
 from shared_lib.api.idempotency import Replay, claim, complete, hash_of, key_of, release
 from shared_lib.api.openapi import problems
-from shared_lib.api.pagination import NumberedPagination
-from shared_lib.api.permissions import IsStaff
 from shared_lib.api.views import bearer
 from shared_lib.auth.users import TokenUser
 from shared_lib.exceptions import DomainError
@@ -81,14 +77,14 @@ CHECKOUT_CONFLICT = {
 }
 
 
-def _order_response(order_id: UUID, user: TokenUser) -> HttpResponse:
+def order_response(order_id: UUID, user: TokenUser) -> HttpResponse:
     version, document = selectors.get_order_json(order_id, user=user)
     return HttpResponse(
         document, content_type="application/json", headers={"ETag": etag_of(order_id, version)}
     )
 
 
-def _if_match(request: Request) -> Callable[[Order], None]:
+def if_match(request: Request) -> Callable[[Order], None]:
     return lambda order: check_if_match(request, etag_of(order.id, order.version))
 
 
@@ -99,23 +95,30 @@ class ShippingMethodsView(APIView):
     @extend_schema(
         operation_id="orders_shipping_methods_list",
         summary="Ways to ship to a country, the cheapest first; none when the shop does not ship there",
-        parameters=[CountryQuerySerializer],
+        description="The price is that for goods of this weight and value. Ways that do not take the weight are left out.",
+        parameters=[ShippingQuerySerializer],
         responses={200: ShippingMethodListSerializer, **problems(422)},
         auth=[],
     )
     def get(self, request: Request) -> Response:
-        query = CountryQuerySerializer(data=request.query_params)
+        query = ShippingQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
-        methods = selectors.shipping_methods(query.validated_data["country"])
+        grams = query.validated_data.get("weight_grams", 0)
+        goods = query.validated_data.get("subtotal", 0)
+        priced = [
+            (method.price_of(goods=goods, grams=grams), method)
+            for method in selectors.shipping_methods(query.validated_data["country"])
+            if method.takes(grams)
+        ]
         results = [
             {
                 "code": method.code,
                 "name": method.name,
-                "price": money_document(method.price_amount, method.currency),
+                "price": money_document(price, method.currency),
                 "min_days": method.min_days,
                 "max_days": method.max_days,
             }
-            for method in methods
+            for price, method in sorted(priced, key=lambda pair: (pair[0], pair[1].code))
         ]
         return Response({"results": results})
 
@@ -170,7 +173,7 @@ class OrderView(APIView):
         responses={200: OrderSerializer, **problems(404)},
     )
     def get(self, request: Request, order_id: UUID) -> HttpResponse:
-        return _order_response(order_id, bearer(request))
+        return order_response(order_id, bearer(request))
 
 
 class PaymentsView(APIView):
@@ -231,60 +234,6 @@ class CancelView(APIView):
     def post(self, request: Request, order_id: UUID) -> HttpResponse:
         user = bearer(request)
         services.cancel_order(
-            order_id=order_id, who=user.id, is_staff=user.is_staff, precondition=_if_match(request)
+            order_id=order_id, who=user.id, is_staff=user.is_staff, precondition=if_match(request)
         )
-        return _order_response(order_id, user)
-
-
-class ShipView(APIView):
-    permission_classes = [IsStaff]
-
-    @extend_schema(
-        operation_id="orders_ship",
-        summary="All lines of a confirmed order leave in one parcel",
-        description="409 `order_not_shippable` unless the order is confirmed.",
-        parameters=[IF_MATCH, ETAG],
-        request=ShipSerializer,
-        responses={200: OrderSerializer, **problems(403, 404, 409, 412)},
-    )
-    def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        body = ShipSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        services.ship_order(
-            order_id=order_id, who=bearer(request).id, precondition=_if_match(request), **body.validated_data
-        )
-        return _order_response(order_id, bearer(request))
-
-
-class DeliverView(APIView):
-    permission_classes = [IsStaff]
-
-    @extend_schema(
-        operation_id="orders_deliver",
-        summary="The parcel has arrived",
-        description="409 `order_not_deliverable` unless the order is shipped.",
-        parameters=[IF_MATCH, ETAG],
-        request=None,
-        responses={200: OrderSerializer, **problems(403, 404, 409, 412)},
-    )
-    def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        services.deliver_order(order_id=order_id, who=bearer(request).id, precondition=_if_match(request))
-        return _order_response(order_id, bearer(request))
-
-
-class AdminOrdersView(ListAPIView[Order]):
-    permission_classes = [IsStaff]
-    pagination_class = NumberedPagination
-    serializer_class = OrderSerializer
-
-    @extend_schema(
-        operation_id="orders_admin_list",
-        summary="All orders, newest first, with filters",
-        parameters=[OrderFilterSerializer],
-        responses={200: OrderSerializer(many=True), **problems(403, 404, 422)},
-    )
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        query = OrderFilterSerializer(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        page = self.paginate_queryset(selectors.all_orders(query.to_filters()))
-        return self.get_paginated_response([selectors.order_document(order) for order in page or []])
+        return order_response(order_id, user)

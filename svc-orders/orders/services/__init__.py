@@ -5,7 +5,9 @@ undoing       what a failed or crashed checkout took is given back
 closing       cancelling: by the buyer, by staff, by the clock, by a newer order
 payments      what svc-payments says of a payment, new payments; with payment_events
 refunds       money that goes back
-fulfilment    shipping and delivery
+refunding     money that people send back
+returns       goods that come back
+fulfilment    parcels and delivery; picking: quantities of lines
 shipping      shipping methods
 shortages     stock that is missing for a paid order
 history       who, when, why
@@ -28,7 +30,9 @@ from orders.services.payment_events import (
     take_payment_success,
 )
 from orders.services.payments import start_payment
+from orders.services.refunding import refund_order
 from orders.services.refunds import send_due_refunds, send_refund
+from orders.services.returns import approve_return, receive_return, request_return
 from orders.services.shipping import add_shipping_method
 from orders.services.shortages import take_shortage
 from orders.services.undoing import forget_checkouts, settle_checkouts
@@ -37,6 +41,7 @@ __all__ = [
     "CheckoutRequest",
     "Placed",
     "add_shipping_method",
+    "approve_return",
     "cancel_expired_orders",
     "cancel_order",
     "deliver_order",
@@ -46,6 +51,9 @@ __all__ = [
     "note_refund_failure",
     "place_order",
     "quote_order",
+    "receive_return",
+    "refund_order",
+    "request_return",
     "send_due_refunds",
     "send_refund",
     "settle_checkouts",

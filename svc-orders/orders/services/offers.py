@@ -87,11 +87,22 @@ def wanted_cart(user_id: UUID, request: CheckoutRequest) -> CartSnapshot:
 def totals_of(
     lines: Sequence[ReservedLine], method: ShippingMethod, address: Address, coupons: Sequence[CartCoupon]
 ) -> Totals:
-    """Raises `ForeignAmount` for a price that is negative, or in another currency than shipping is."""
-    shipping = Money(method.price_amount, method.currency)
+    """Raises `ForeignAmount` for a price that is negative, or in another currency than shipping is.
+
+    Raises `InvalidValue` for a way to ship that does not take that much.
+    """
     for line in lines:
-        if line.unit_price.currency != shipping.currency or line.unit_price.amount < 0:
+        if line.unit_price.currency != method.currency or line.unit_price.amount < 0:
             raise ForeignAmount(f"variant {line.variant_id} costs {line.unit_price.format()}")
+    goods = sum(line.unit_price.amount * line.quantity for line in lines)
+    grams = sum(line.weight_grams * line.quantity for line in lines)
+    if not method.takes(grams):
+        raise InvalidValue(
+            "shipping_method",
+            f"It takes at most {method.max_grams} g, the goods weigh {grams} g.",
+            "too_heavy",
+        )
+    shipping = Money(method.price_of(goods=goods, grams=grams), method.currency)
     costs = [Cost(line.variant_id, line.unit_price * line.quantity) for line in lines]
     return compute_totals(costs, shipping=shipping, country=address.country, coupons=coupons)
 

@@ -113,7 +113,7 @@ class Draft:
     def document(self) -> dict[str, Any]:
         """The order as the public contract writes it."""
         return selectors.order_document(
-            self.order, payment=self.payment, lines=self.lines, history=[self.history]
+            self.order, payment=self.payment, lines=self.lines, history=[self.history], shipments=[]
         )
 
     def write(self) -> None:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from orders import clients
-from orders.models import Order, OrderPayment, OrderStatus, Refund, RefundStatus
+from orders.models import HistoryRemark, Order, OrderPayment, OrderStatus, Refund, RefundLine, RefundStatus
 from orders.services.history import note
 from orders.services.locks import claim_refunds, lock_order_or_draft
 from orders.services.sweeping import BATCH, sweep
@@ -31,18 +31,27 @@ _PAUSES = (10, 30, 60, 300, *(600,) * 1000)
 
 def request_rest(order: Order, payment: OrderPayment, *, reason: str) -> Refund | None:
     """Decides that all that is left of a payment goes back; None when nothing is left. The order's row is locked."""
-    under_way = Refund.objects.filter(payment_id=payment.id, status__in=_OPEN).aggregate(
-        amount=Sum("amount")
-    )["amount"]
-    rest = payment.amount - payment.refunded_amount - (under_way or 0)
-    if rest <= 0:
-        return None
+    rest = rest_of(payment)
+    return create(order, payment, rest, reason=reason) if rest > 0 else None
+
+
+def rest_of(payment: OrderPayment) -> int:
+    """What has neither gone back nor is on its way. The order's row is locked."""
+    on_its_way = Refund.objects.filter(payment_id=payment.id, status__in=_OPEN)
+    amount: int = on_its_way.aggregate(amount=Sum("amount"))["amount"] or 0
+    return payment.amount - payment.refunded_amount - amount
+
+
+def quantities_of(order: Order) -> dict[UUID, int]:
+    """How much of each line (by id) has been paid back or is about to be."""
+    rows = RefundLine.objects.filter(line__order=order).exclude(refund__status=RefundStatus.FAILED)
+    return dict(rows.values("line").annotate(all=Sum("quantity")).values_list("line", "all"))
+
+
+def create(order: Order, payment: OrderPayment, amount: int, **values: Any) -> Refund:
+    """A refund that is to be sent: the row, and the hint to do it now. The order's row is locked."""
     refund = Refund.objects.create(
-        order=order,
-        payment_id=payment.id,
-        currency=payment.currency,
-        amount=rest,
-        reason=reason,
+        order=order, payment_id=payment.id, currency=payment.currency, amount=amount, **values
     )
     from orders.tasks import send_refund as task
 
@@ -120,4 +129,4 @@ def mark_failed(order: Order, refund_id: UUID, *, error: str) -> None:
     if order.status != OrderStatus.DRAFT:
         order.bump()
         order.save()
-        note(order, reason="refund_failed")
+        note(order, reason=HistoryRemark.REFUND_FAILED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from django.db import transaction
 
-from orders.models import CancelReason, OrderStatus
+from orders.models import CancelReason, FulfillmentStatus, OrderStatus
 from orders.services.locks import lock_order_or_draft
 from orders.services.transitions import cancel
 from shared_lib.contracts.events import StockShortage
@@ -25,7 +25,7 @@ def take_shortage(event: StockShortage) -> None:
     order = lock_order_or_draft(event.order_id)
     if order is None or order.status in (OrderStatus.DRAFT, OrderStatus.AWAITING_PAYMENT):
         raise LookupError(f"order {event.order_id} is not confirmed here, stock cannot be missing for it")
-    if order.status == OrderStatus.CONFIRMED:
+    if order.status == OrderStatus.CONFIRMED and order.fulfillment_status == FulfillmentStatus.UNFULFILLED:
         cancel(order, reason=CancelReason.OUT_OF_STOCK, who=None)
     elif order.status != OrderStatus.CANCELLED:
         logger.error("stock_missing_for_shipped_order", order=str(order.id), status=order.status)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from orders.exceptions import OrderNotCancellable
 from orders.models import (
+    FulfillmentStatus,
     Order,
     OrderLine,
     OrderPayment,
@@ -37,6 +39,8 @@ def cancel(order: Order, *, reason: str, who: UUID | None) -> None:
 
     The money of a confirmed one goes back by a refund, its stock by the event. Raises `OrderNotCancellable`.
     """
+    if order.fulfillment_status != FulfillmentStatus.UNFULFILLED and order.status == OrderStatus.CONFIRMED:
+        raise OrderNotCancellable("A part of it has been shipped.")
     was_confirmed = order.status == OrderStatus.CONFIRMED
     order.go("cancel")
     _stop_clock(order)
@@ -48,10 +52,13 @@ def cancel(order: Order, *, reason: str, who: UUID | None) -> None:
             refunds.request_rest(order, payment, reason="order_cancelled")
 
 
-def state_of(order: Order, lines: Iterable[OrderLine] | None = None) -> dict[str, Any]:
-    """The fields that every event of an order has. Lines that are at hand save a query."""
+def state_of(
+    order: Order, lines: Iterable[OrderLine] | Mapping[OrderLine, int] | None = None
+) -> dict[str, Any]:
+    """The fields that every event of an order has. Lines that are at hand save a query; with quantities, only these."""
     if lines is None:
         lines = OrderLine.objects.filter(order=order).order_by("position")
+    quantities = lines if isinstance(lines, Mapping) else {line: line.quantity for line in lines}
     return {
         "version": order.version,
         "order_id": order.id,
@@ -61,18 +68,19 @@ def state_of(order: Order, lines: Iterable[OrderLine] | None = None) -> dict[str
         "cart_version": order.cart_version,
         "total": Money(order.total_amount, order.currency),
         "coupon_codes": order.coupon_codes,
-        "lines": [
-            LineMessage(
-                line_id=line.id,
-                variant_id=line.variant_id,
-                product_id=line.product_id,
-                seller_id=line.seller_id,
-                quantity=line.quantity,
-                unit_price=Money(line.unit_price_amount, order.currency),
-            )
-            for line in lines
-        ],
+        "lines": [line_message(line, order.currency, quantity) for line, quantity in quantities.items()],
     }
+
+
+def line_message(line: OrderLine, currency: str, quantity: int) -> LineMessage:
+    return LineMessage(
+        line_id=line.id,
+        variant_id=line.variant_id,
+        product_id=line.product_id,
+        seller_id=line.seller_id,
+        quantity=quantity,
+        unit_price=Money(line.unit_price_amount, currency),
+    )
 
 
 def _stop_clock(order: Order) -> None:

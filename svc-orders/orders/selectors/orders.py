@@ -1,8 +1,8 @@
-"""Every read of svc-orders, scoped to who asks, and the documents that the public contract shows."""
+"""What buyers see of their orders, as the public contract writes it, and what a checkout looks up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,8 @@ from orders.models import (
     OrderQuerySet,
     OrderStatus,
     PaymentState,
+    Shipment,
+    ShipmentLine,
     ShippingMethod,
 )
 from orders.totals import Totals, money_document
@@ -59,7 +61,20 @@ SELECT o.version, json_build_object(
         ) ORDER BY h.id)
         FROM orders_orderhistory h WHERE h.order_id = o.id
     ),
-    'coupon_codes', o.coupon_codes
+    'coupon_codes', o.coupon_codes,
+    'shipments', (
+        SELECT coalesce(json_agg(json_build_object(
+            'carrier', s.carrier, 'tracking_number', s.tracking_number,
+            'shipped_at', {_moment("s.created_at")}, 'delivered_at', {_moment("s.delivered_at")},
+            'lines', (
+                SELECT coalesce(json_agg(json_build_object(
+                    'variant_id', l.variant_id, 'quantity', sl.quantity
+                ) ORDER BY l.position), '[]')
+                FROM orders_shipmentline sl JOIN orders_orderline l ON l.id = sl.line_id WHERE sl.shipment_id = s.id
+            )
+        ) ORDER BY s.id), '[]')
+        FROM orders_shipment s WHERE s.order_id = o.id
+    )
 )::text
 FROM orders_order o LEFT JOIN orders_orderpayment p ON p.id = o.payment_id
 WHERE o.id = %(order)s AND o.status <> 'draft' AND (o.user_id = %(user)s OR %(staff)s)
@@ -76,13 +91,8 @@ def shipping_methods(country: str) -> list[ShippingMethod]:
 
 
 def orders_of(user_id: UUID) -> OrderQuerySet:
-    """The user's own orders with all that a document needs, in four queries whatever their number."""
-    return _complete(Order.objects.placed().of(user_id))
-
-
-def all_orders(filters: Mapping[str, Any]) -> OrderQuerySet:
-    """All placed orders, for staff, newest first, by field look-ups of `Order`."""
-    return _complete(Order.objects.placed().filter(**filters).order_by("-created_at", "-id"))
+    """The user's own orders with all that a document needs, in six queries whatever their number."""
+    return complete(Order.objects.placed().of(user_id))
 
 
 def get_order_json(order_id: UUID, *, user: TokenUser) -> tuple[int, bytes]:
@@ -111,12 +121,14 @@ def order_document(
     payment: OrderPayment | None = None,
     lines: Iterable[OrderLine] | None = None,
     history: Iterable[OrderHistory] | None = None,
+    shipments: Iterable[Shipment] | None = None,
 ) -> dict[str, Any]:
     """The order as the public contract writes it. Parts that are not given are those of a query set of this module."""
     currency = order.currency
     payment = payment or order.payment
     lines = order.lines.all() if lines is None else lines
     history = order.history.all() if history is None else history
+    shipments = order.shipments.all() if shipments is None else shipments
     return {
         "id": order.id,
         "number": order.number,
@@ -124,7 +136,7 @@ def order_document(
         "payment_status": order.payment_status,
         "fulfillment_status": order.fulfillment_status,
         "lines": [
-            _line_document(line, line.unit_price_amount, line.discount_amount, currency) for line in lines
+            line_document(line, line.unit_price_amount, line.discount_amount, currency) for line in lines
         ],
         "subtotal": money_document(order.subtotal_amount, currency),
         "discount": money_document(order.discount_amount, currency),
@@ -134,12 +146,13 @@ def order_document(
         "total": money_document(order.total_amount, currency),
         "shipping_address": order.shipping_address,
         "payment": _payment_document(payment),
-        "expires_at": _time(order.expires_at),
-        "created_at": _time(order.created_at),
+        "expires_at": time_of(order.expires_at),
+        "created_at": time_of(order.created_at),
         "history": [
-            {"status": row.status, "at": _time(row.at), "reason": row.reason or None} for row in history
+            {"status": row.status, "at": time_of(row.at), "reason": row.reason or None} for row in history
         ],
         "coupon_codes": order.coupon_codes,
+        "shipments": [shipment_document(shipment) for shipment in shipments],
     }
 
 
@@ -147,7 +160,7 @@ def quote_document(lines: Sequence[ReservedLine], totals: Totals, *, cart_versio
     """What `POST /orders` would make now; `cart_version` and `total` can be sent with it."""
     return {
         "lines": [
-            _line_document(line, line.unit_price.amount, discount, totals.currency)
+            line_document(line, line.unit_price.amount, discount, totals.currency)
             for line, discount in zip(lines, totals.line_discounts, strict=True)
         ],
         **totals.document(),
@@ -156,14 +169,16 @@ def quote_document(lines: Sequence[ReservedLine], totals: Totals, *, cart_versio
     }
 
 
-def _complete(orders: OrderQuerySet) -> OrderQuerySet:
+def complete(orders: OrderQuerySet) -> OrderQuerySet:
     return orders.select_related("payment").prefetch_related(
         Prefetch("lines", OrderLine.objects.order_by("position")),
         Prefetch("history", OrderHistory.objects.order_by("id")),
+        Prefetch("shipments", Shipment.objects.order_by("id")),
+        Prefetch("shipments__lines", ShipmentLine.objects.select_related("line").order_by("line__position")),
     )
 
 
-def _line_document(
+def line_document(
     line: OrderLine | ReservedLine, unit_price: int, discount: int, currency: str
 ) -> dict[str, Any]:
     """`line_total` is before the line's `discount`."""
@@ -178,6 +193,18 @@ def _line_document(
     }
 
 
+def shipment_document(shipment: Shipment) -> dict[str, Any]:
+    return {
+        "carrier": shipment.carrier,
+        "tracking_number": shipment.tracking_number,
+        "shipped_at": time_of(shipment.created_at),
+        "delivered_at": time_of(shipment.delivered_at),
+        "lines": [
+            {"variant_id": row.line.variant_id, "quantity": row.quantity} for row in shipment.lines.all()
+        ],
+    }
+
+
 def _payment_document(payment: OrderPayment | None) -> dict[str, Any] | None:
     """A payment that svc-payments has not confirmed yet is none."""
     if payment is None or payment.status == PaymentState.CREATING:
@@ -185,6 +212,6 @@ def _payment_document(payment: OrderPayment | None) -> dict[str, Any] | None:
     return {"id": payment.id, "status": payment.status, "action": payment.action}
 
 
-def _time(moment: datetime | None) -> str | None:
+def time_of(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC, to the millisecond."""
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
