@@ -1,8 +1,8 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart shell seed demo audit venv test lint lock apidocs
-export SERVICE RUNTIME
+.PHONY: help up down clean ps logs restart shell seed demo audit venv test test-faults lint lock apidocs
+export SERVICE RUNTIME SEED CHECKOUTS SCENARIO
 
 ## Run the shop
 
@@ -35,6 +35,8 @@ audit:  ## Compare all databases; exit code 1 and a table where they contradict 
 # Always host processes: tests kill, freeze and starve what they test.
 test:  ## Every test on a throwaway stack of its own, or one suite (SERVICE=svc-cart)
 	@deploy/shop test
+test-faults:  ## Kill, stop, cut and double everything under load (SEED=1 CHECKOUTS=200 SCENARIO=storm,backlog,rush)
+	@deploy/shop test-faults
 lint:  ## Style, types, and who may import whom
 	@deploy/shop lint
 lock:  ## Pin every library again, with hashes, from the pyproject.toml files
@@ -45,5 +47,5 @@ venv:  ## Install the distribution's packages and Python libraries only
 	@deploy/shop venv
 
 help:  ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo

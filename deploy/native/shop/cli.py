@@ -191,6 +191,12 @@ def test(layout: Layout, arguments: argparse.Namespace) -> int:
     return run_tests(layout, arguments.service)
 
 
+def test_faults(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.faults import run
+
+    return run(layout, arguments)
+
+
 def lint(layout: Layout, arguments: argparse.Namespace) -> int:
     from shop.lint import run_lint
 
@@ -198,7 +204,8 @@ def lint(layout: Layout, arguments: argparse.Namespace) -> int:
 
 
 VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
-    verb.__name__: verb for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, test, lint)
+    verb.__name__.replace("_", "-"): verb
+    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, test, test_faults, lint)
 }
 
 

@@ -232,7 +232,7 @@ def complete(path: Path, services: list[str], given: dict[str, str]) -> dict[str
         text = (
             text.rstrip("\n")
             + "\n"
-            + "".join(f"{name}={values[name]}\n" for name in missing if name not in (old or {}))
+            + "".join(f"{name}={value}\n" for name, value in values.items() if name not in old)
         )
     try:
         write_private(path, text)

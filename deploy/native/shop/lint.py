@@ -75,9 +75,11 @@ def checks(layout: Layout) -> Iterator[Check]:
         ("deploy", "mail apidocs audit"),
         ("deploy/docker", "containers"),
         ("gateway", "tests bench"),
+        ("tests", "faults"),
     ):
-        # The runner of containers stands on the one of host processes.
-        extra = {"MYPYPATH": str(root / "deploy" / "native")} if name == "deploy/docker" else {}
+        # The runner of containers and the fault tests stand on the one of host processes.
+        beside = f"{root}/deploy/native:{root}/shared-lib/src"
+        extra = {"MYPYPATH": beside} if name in ("deploy/docker", "tests") else {}
         yield types(name, targets, str(root / "deploy" / "mypy.ini"), extra)
 
 

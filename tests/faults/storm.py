@@ -1,0 +1,253 @@
+"""The storm: buyers check out while everything is killed, stopped, delayed, cut, half-opened and doubled."""
+
+from __future__ import annotations
+
+import random
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from faults import checks
+from faults.actors import Cast, disarm
+from faults.arrival import check_arrival, mark
+from faults.buyers import Buyer, Story
+from faults.client import Client, Json, new_key
+from faults.crowd import people, staff_token
+from faults.errands import Errands
+from faults.journal import Journal
+from faults.plan import INTENTIONS, PROCESS_KINDS, STORES, Plan, Purchase, make_plan, purchase
+from faults.settle import settle
+from faults.site import Site
+from shop.problems import Problem
+
+WEBHOOKS = {"double": 1.0, "delay_max_seconds": 3.0, "reorder": 0.5, "bad_signature": 0.05, "stale": 0.05}
+ANSWERS = {"slow": 0.2, "slow_max_seconds": 1.0, "error": 0.04, "cut": 0.04}
+WANTED = 12
+#: Of the products that buyers want, so many have so few units that some buyers come too late.
+SCARCE, SCARCE_UNITS = 2, 12
+AT_ONCE = 32
+#: Buyers beyond the plan who come while failpoints are missing: fewer than seconds.
+MOST_MORE = 1000
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How long and how hard. `points`: how many failpoints are tried, None for every one; `tail` is how many seconds
+    those may take that are left when the other faults end; `patience` is a buyer's, `calm` the time to settle."""
+
+    checkouts: int
+    seconds: float
+    outage: tuple[float, float]
+    rounds: int
+    points: int | None
+    tail: float
+    patience: float
+    calm: float
+
+
+LONG = Weather(200, 240.0, (3.0, 8.0), 1, None, 150.0, 150.0, 180.0)
+SHORT = Weather(30, 28.0, (1.5, 3.0), 1, 10, 20.0, 60.0, 60.0)
+
+
+class Storm:
+    """One run. `go` returns when it is over and everything has been compared; what was wrong is in the journal."""
+
+    def __init__(self, site: Site, journal: Journal, *, seed: int, weather: Weather, window: float) -> None:
+        self.site = site
+        self.journal = journal
+        self.weather = weather
+        self.window = window
+        self.stories: list[Story] = []
+        self.plan: Plan = make_plan(
+            seed=seed,
+            checkouts=weather.checkouts,
+            seconds=weather.seconds,
+            services=site.shop.services,
+            links=site.links(),
+            outage=weather.outage,
+            rounds=weather.rounds,
+        )
+        self._staff = staff_token(site)
+        self._people = iter(people(site, weather.checkouts + MOST_MORE))
+
+    def go(self) -> None:
+        self._say("waiting until the stack is quiet")
+        settle(self.site, self.journal, seconds=60)
+        variants, spare, odd = self._choose_products()
+        stock_before = {
+            variant: its["on_hand"]
+            for variant, its in checks.stock_of(self.site, [its["id"] for its in variants]).items()
+        }
+        marks = mark(self.site)
+        proxied = self.site.disturb("count")
+        self.site.provider("POST", "/control/faults", {"seed": self.plan.seed, **WEBHOOKS, **ANSWERS})
+        sandbox_before = self.site.provider("GET", "/control/faults")["counters"]
+
+        self.journal.begin()
+        self._say(
+            f"{self.weather.checkouts} buyers, faults for {self.weather.seconds:.0f} s, seed {self.plan.seed}"
+        )
+        cast = Cast(self.plan, self.site, self.journal, points_at_once=6, points=self.weather.points)
+        errands = Errands(self.site, self.journal, cast.stop, cast.trapper, spare=spare, odd=odd)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            cast.begin()
+            errands.start()
+            buyers = self._let_buyers_come(pool, variants, cast)
+            cast.end()
+            errands.join()
+            self._heal()
+            self._say(f"healed; {sum(not buyer.done() for buyer in buyers)} buyers are still at it")
+            self.stories = [buyer.result() for buyer in buyers]
+        self._wait_until_ready()
+        errands.tidy()
+        self._say("waiting until nothing is under way")
+        calm = settle(self.site, self.journal, seconds=self.weather.calm)
+        self.journal.note("settled", seconds=round(calm, 1))
+        self._say(f"settled after {calm:.1f} s; comparing")
+
+        checks.Reckoning(self.site, self.journal, self.stories).everything(stock_before)
+        check_arrival(self.site, self.journal, marks)
+        checks.audit(self.site, self.journal)
+        self._count_disturbances(proxied, sandbox_before)
+        self._demand(cast)
+
+    def _say(self, text: str) -> None:
+        print(f"{self.journal.now:7.1f} s  {text}", flush=True)
+
+    # Before
+
+    def _choose_products(self) -> tuple[list[Json], str, str]:
+        """What buyers want, the last ones scarce, and two variants that they do not want."""
+        rows = self.site.rows(
+            "svc-catalog",
+            "SELECT v.id::text AS id, v.product_id::text AS product, s.on_hand - s.reserved AS available"
+            " FROM catalog_variant v JOIN catalog_stock s ON s.variant_id = v.id JOIN catalog_product p ON p.id = v.product_id"
+            " WHERE p.status = 'published' AND v.deleted_at IS NULL ORDER BY v.id LIMIT %s",
+            (WANTED + 2,),
+        )
+        *wanted, spare, odd = rows
+        many = max(200, 5 * self.weather.checkouts)
+        for place, variant in enumerate(wanted):
+            units = SCARCE_UNITS if place >= WANTED - SCARCE else many
+            self._stock(variant, units - variant["available"])
+        for variant in (spare, odd):
+            self._stock(variant, 1000 - variant["available"])
+        return wanted, str(spare["id"]), str(odd["id"])
+
+    def _stock(self, variant: Json, delta: int) -> None:
+        if not delta:
+            return
+        client = Client(self.site.base_url, "198.20.2.1", self.journal, patience=30, access=self._staff)
+        body = {"delta": delta, "reason": "fault test"}
+        answer = client.call(
+            "adjust", "POST", f"/catalog/variants/{variant['id']}/stock", body, key=new_key()
+        )
+        client.close()
+        if answer.status != 200:
+            raise RuntimeError(f"the stock of {variant['id']} cannot be set: {answer.body}")
+
+    # During
+
+    def _let_buyers_come(
+        self, pool: ThreadPoolExecutor, variants: list[Json], cast: Cast
+    ) -> list[Future[Story]]:
+        """All of the plan, then more of them as long as failpoints are left that none has hit."""
+        buyers: list[Future[Story]] = []
+
+        def come(its: Purchase) -> None:
+            buyers.append(pool.submit(self._buyer(its, variants).live))
+
+        for its in self.plan.purchases:
+            time.sleep(max(its.start - self.journal.now, 0))
+            come(its)
+        time.sleep(max(self.weather.seconds - self.journal.now, 0))
+        cast.relent()
+        self.journal.note("only failpoints from here", missing=len(cast.trapper.missing))
+        self._say(f"failpoints: {len(cast.trapper.hit)} hit, {len(cast.trapper.missing)} to go")
+        rng = random.Random(f"{self.plan.seed} more")
+        number = len(self.plan.purchases)
+        until = self.weather.seconds + self.weather.tail
+        while cast.trapper.missing and self.journal.now < until:
+            if sum(not buyer.done() for buyer in buyers) < AT_ONCE // 2:
+                intention = rng.choices(list(INTENTIONS), list(INTENTIONS.values()))[0]
+                come(replace(purchase(rng, number, 0.0, intention)))
+                number += 1
+            time.sleep(0.5)
+        return buyers
+
+    def _buyer(self, its: Purchase, variants: list[Json]) -> Buyer:
+        return Buyer(
+            its,
+            self.journal,
+            base_url=self.site.base_url,
+            variants=variants,
+            window=self.window,
+            return_url=f"{self.site.shop.env['STOREFRONT_URL']}/checkout/return",
+            staff=self._staff,
+            person=next(self._people),
+            patience=self.weather.patience,
+        )
+
+    def _heal(self) -> None:
+        """Everything becomes whole again: connections, programs, the provider; nothing is armed any more."""
+        self.journal.note("heal")
+        disarm(self.site)
+        for link in self.site.links():
+            self.site.disturb("pass", link)
+        self.site.start_everything()
+        self.site.provider("DELETE", "/control/faults")
+
+    def _wait_until_ready(self) -> None:
+        """Every program answers and reads its queue."""
+        began = self.journal.now
+        try:
+            self.site.shop.ready.everything()
+        except Problem as problem:
+            self.journal.find(f"not everything comes back: {problem}")
+        self.journal.note("everything is ready", seconds=round(self.journal.now - began, 1))
+
+    # After
+
+    def _count_disturbances(self, proxied: dict[str, dict[str, int]], sandbox: dict[str, int]) -> None:
+        for link, counts in self.site.disturb("count").items():
+            for what, number in counts.items():
+                if more := number - proxied[link].get(what, 0):
+                    self.journal.count(f"proxy {link}: {what}", more)
+                    self.journal.count(f"connections {what}", more)
+        for what, number in self.site.provider("GET", "/control/faults")["counters"].items():
+            if more := number - sandbox.get(what, 0):
+                self.journal.count(f"provider: {what}", more)
+
+    def _demand(self, cast: Cast) -> None:
+        """The least that must have happened for this run to have proved anything."""
+        counts = self.journal.counts
+        for kind in PROCESS_KINDS:
+            planned = sum(kill.program.endswith(f"-{kind}") for kill in self.plan.kills)
+            self._at_least(f"kill {kind}", planned * 2 // 3)
+        for store in STORES:
+            self._at_least(f"stop {store}", self.weather.rounds)
+        for what in ("delay", "cut", "swallow", "swallow_answers"):
+            planned = sum(its.what == what for its in self.plan.disturbances)
+            self._at_least(what, max(planned // 3, 1))
+        self._at_least("connections cut", 5)
+        self._at_least("connections swallowed", 5)
+        self._at_least("provider: doubled", self.weather.checkouts // 2)
+        self._at_least("provider: reordered", 1)
+        self._at_least("provider: delayed", self.weather.checkouts // 2)
+        self._at_least("answers not waited for", self.weather.checkouts // 15)
+        self._at_least("orders", self.weather.checkouts * 2 // 3)
+        self._at_least("payments succeeded", self.weather.checkouts // 4)
+        self._at_least("charges compared", self.weather.checkouts // 4)
+        ended = sum(story.ended for story in self.stories)
+        counts["buyers"] = len(self.stories)
+        counts["buyers served to the end"] = ended
+        self._at_least("buyers served to the end", len(self.stories) * 3 // 4)
+        counts["failpoints hit"] = len(cast.trapper.hit)
+        for owner, name in sorted(cast.trapper.missing):
+            self.journal.find(f"failpoint {name} of {owner} was never hit")
+
+    def _at_least(self, what: str, number: int) -> None:
+        if self.journal.counts[what] < number:
+            self.journal.find(
+                f"too little happened: {what} {self.journal.counts[what]} times, {number} are demanded"
+            )
