@@ -15,12 +15,12 @@ COPY ${SERVICE}/requirements.lock /build/
 RUN --mount=type=cache,target=/var/cache/pip \
     /build/tools/bin/pip --python /venv/bin/python install --quiet --require-hashes --no-deps --only-binary :all: --compile -r /build/requirements.lock
 # Leaves out what no process reads: sources and compiled texts of languages that the shop does not speak, Django's geometry and
-# the admin's pages, stubs, other people's tests, all of the S3 client that is about other things than S3,
-# and symbols for debuggers.
+# the admin's pages, stubs, other people's tests, all of the S3 client that is about other things than S3, what Stripe's client
+# has for type checkers only, and symbols for debuggers.
 RUN cd /venv/lib/python*/site-packages \
     && find . -path '*/locale/*' -type d -path '*/locale/[a-z]*' -prune ! -name en ! -name de ! -name zh_Hans -exec rm -rf {} + \
     && find . \( -name '*.po' -o -name '*.pyi' \) -delete \
-    && rm -rf django/contrib/gis django/contrib/admin/static \
+    && rm -rf django/contrib/gis django/contrib/admin/static stripe/params \
     && find . -type d \( -name tests -o -name test \) ! -path './django/*' -prune -exec rm -rf {} + \
     && if [ -d botocore/data ]; then \
         find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} +; fi \

@@ -5,6 +5,7 @@ That payments do the same over Stripe as over the sandbox is shown by the tests 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -38,7 +39,7 @@ from shared_lib.ids import uuid7
 from shared_lib.money import Money
 from tests.conftest import HookedProvider
 from tests.factories import confirm, new_payment, raising, usd
-from tests.sandbox_process import Receiver, free_port, wait_for
+from tests.sandbox_process import SERVICE_FOLDER, Receiver, free_port, wait_for
 
 KEY = "sk_test_12345"
 SECRET = "whsec_test"
@@ -506,3 +507,44 @@ def test_what_a_storefront_needs_holds_no_secret(client: Any) -> None:
     provider = client("http://127.0.0.1:1", publishable_key="pk_test_1")
     assert provider.describe() == {"type": "card", "name": "Card", "publishable_key": "pk_test_1"}
     assert "publishable_key" not in client("http://127.0.0.1:1").describe()
+
+
+def test_the_sdk_needs_nothing_of_what_images_leave_out() -> None:
+    """`stripe.params` is for type checkers: deploy/docker/service.Dockerfile removes it."""
+    script = (
+        "import sys, uuid; sys.modules['stripe.params'] = None\n"
+        "import django; django.setup()\n"
+        "from payments.providers import ProviderUnavailable, get_provider\n"
+        "provider, one = get_provider('stripe'), uuid.UUID(int=1)\n"
+        "from shared_lib.money import Money\n"
+        "from datetime import datetime, UTC\n"
+        "for call in (\n"
+        "    lambda: provider.create_intent(payment_id=one, order_id=one, amount=Money(1, 'USD')),\n"
+        "    lambda: provider.confirm_intent('pi', attempt_id=one, payment_method='pm', return_url=None),\n"
+        "    lambda: provider.cancel_intent('pi'),\n"
+        "    lambda: provider.refund('pi', refund_id=one, amount=Money(1, 'USD'), reason=''),\n"
+        "    lambda: provider.list_disputes(since=datetime.now(UTC)),\n"
+        "):\n"
+        "    try:\n"
+        "        call()\n"
+        "    except ProviderUnavailable:\n"
+        "        print('asked')\n"
+    )
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PAYMENT_PROVIDERS": "stripe",
+        "STRIPE_SECRET_KEY": KEY,
+        "STRIPE_WEBHOOK_SECRET": SECRET,
+        "STRIPE_API_BASE": f"http://127.0.0.1:{free_port()}",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=SERVICE_FOLDER,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stdout == "asked\n" * 5, ended.stderr
