@@ -1,7 +1,7 @@
 """Six databases with the real, migrated tables and a consistent shop in them, which each test may break.
 
-They lie on the throwaway stack's PostgreSQL beside its own: a full copy of each is kept, and what a test broke is made from
-it again.
+They lie on the throwaway stack's PostgreSQL beside its own. Each holds a second copy of its rows, from which what a test changed
+is written back; a database whose tables a test altered is made again from a template.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Shop:
     env: dict[str, str]
     folder: Path
     changed: set[str] = field(default_factory=set)
+    altered: set[str] = field(default_factory=set)
 
     def name(self, service: str) -> str:
         return f"audit_{postgres.role_of(service)}"
@@ -55,7 +56,8 @@ class Shop:
 
     def change(self, service: str, statement: str) -> int:
         """How many rows it touched."""
-        self.changed.add(service)
+        rows_only = statement.split(maxsplit=1)[0] in ("INSERT", "UPDATE", "DELETE", "WITH")
+        (self.changed if rows_only else self.altered).add(service)
         with postgres.connect(self.env, self.name(service)) as connection:
             connection.execute("SET session_replication_role = replica")
             return connection.execute(statement).rowcount  # type: ignore[arg-type]
@@ -75,11 +77,41 @@ class Shop:
         return code, json.loads(file.read_text()) if file.exists() else {}
 
     def restore(self) -> None:
+        for service in self.changed - self.altered:
+            with postgres.connect(self.env, self.name(service)) as connection:
+                connection.execute("SET session_replication_role = replica")
+                connection.execute("CALL kept.restore()")
         with postgres.connect(self.env) as connection:
-            for service in self.changed:
+            for service in self.altered:
                 connection.execute(f"DROP DATABASE IF EXISTS {self.name(service)} WITH (FORCE)")
                 _copy(connection, service)
         self.changed.clear()
+        self.altered.clear()
+
+
+# Columns that are computed cannot be written.
+_KEEP = """
+    CREATE SCHEMA kept;
+    DO $$
+    DECLARE
+        name text;
+        columns text;
+        body text := '';
+    BEGIN
+        FOR name, columns IN
+            SELECT c.relname, string_agg(quote_ident(a.attname), ', ')
+            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+            WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+              AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+            GROUP BY c.relname
+        LOOP
+            EXECUTE format('CREATE TABLE kept.%I AS SELECT %s FROM public.%I', name, columns, name);
+            body := body || format('DELETE FROM public.%1$I; INSERT INTO public.%1$I (%2$s) OVERRIDING SYSTEM VALUE'
+                                   ' SELECT %2$s FROM kept.%1$I; ', name, columns);
+        END LOOP;
+        EXECUTE format('CREATE PROCEDURE kept.restore() LANGUAGE plpgsql AS %L', 'BEGIN ' || body || 'END');
+    END $$;
+"""
 
 
 def _copy(connection: psycopg.Connection[Any], service: str) -> None:
@@ -107,6 +139,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             _migrate(layout, shop.env, service, whole)
             with postgres.connect(shop.env, whole) as filled:
                 fill(filled, service, orders=ORDERS, base_ms=base_ms)
+                filled.execute(_KEEP)
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(make, SERVICES))

@@ -61,7 +61,7 @@ def test_the_auditor_reads_every_table_and_begins_read_only(shop, service):
 
 
 def test_the_auditor_reads_what_a_later_migration_adds(shop):
-    shop.change("svc-cart", "SELECT 1")
+    shop.altered.add("svc-cart")
     with postgres.connect(shop.env, shop.name("svc-cart")) as connection:
         connection.execute("SET ROLE svc_cart")
         connection.execute("CREATE SCHEMA later")
