@@ -1,7 +1,7 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart shell seed demo audit venv test test-faults lint lock apidocs
+.PHONY: help up down clean ps logs restart shell seed demo audit venv bench-gateway soak-gateway outages-gateway test test-faults lint lock apidocs
 export SERVICE RUNTIME SEED CHECKOUTS SCENARIO
 
 ## Run the shop
@@ -46,6 +46,15 @@ apidocs:  ## Write the descriptions of API and events (/docs, /events) again, fr
 venv:  ## Install the distribution's packages and Python libraries only
 	@deploy/shop venv
 
+## Measure it
+
+bench-gateway:  ## CPU a request beside bare Nginx, a file and auth_request to Django, in two minutes
+	@cd gateway && ../.local/venv/bin/python -m bench.bench $(ARGS)
+soak-gateway:  ## Ten minutes at 2,000 requests a second, each answer checked (ARGS="--minutes 1")
+	@cd gateway && ../.local/venv/bin/python -m bench.soak $(ARGS)
+outages-gateway:  ## What clients see while svc-catalog and Redis are killed under load
+	@cd gateway && ../.local/venv/bin/python -m bench.outages $(ARGS)
+
 help:  ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
