@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -167,6 +168,31 @@ def test_the_lag_is_measured(bus: MemoryBus, monkeypatch: pytest.MonkeyPatch) ->
         eventually(lambda: metrics.PENDING._value.get() == 0)
         assert metrics.OLDEST_PENDING._value.get() == 0
     assert metrics.LEADER._value.get() == 0
+
+
+def test_the_web_process_tells_of_outbox_and_inbox_whether_or_not_anything_else_runs(
+    api: Any, settings: Any
+) -> None:
+    from django.utils import timezone
+
+    from shared_lib.inbox.models import InboxEvent, Status
+
+    settings.ROOT_URLCONF = "sample.root_urls"
+    publish_committed(stock_changed(), stock_changed())
+    OutboxEvent.objects.update(created_at="2026-01-01T00:00:00Z")
+    for status in (Status.WAITING, Status.DEAD, Status.PROCESSED):
+        InboxEvent.objects.create(
+            event_id=uuid4(), type="stock.changed.v1", subject="x", status=status, received_at=timezone.now()
+        )
+    text = api.anonymous().get("/metrics").content.decode()
+    figures = {
+        name: float(figure)
+        for name, figure in re.findall(r"^(shop_(?:in|out)box_\w+) (\S+)$", text, re.MULTILINE)
+    }
+    assert figures["shop_outbox_pending"] == 2
+    assert figures["shop_outbox_oldest_pending_seconds"] > 86400
+    assert (figures["shop_inbox_waiting"], figures["shop_inbox_dead_letters"]) == (1, 1)
+    assert 0 <= figures["shop_inbox_oldest_waiting_seconds"] < 60
 
 
 def test_only_one_of_two_relays_publishes_and_the_other_takes_over(bus: MemoryBus, relay: Relay) -> None:

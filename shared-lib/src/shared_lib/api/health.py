@@ -13,6 +13,7 @@ from psycopg_pool import PoolTimeout
 
 from shared_lib.contracts.events import CONTRACTS
 from shared_lib.contracts.subscriptions import subscribed_types
+from shared_lib.events import lag
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -31,6 +32,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
+    """Of this process, and of the service's outbox and inbox, which its events process might be too dead to tell."""
+    lag.measure()
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -30,6 +30,8 @@ CONFIRM_SECONDS = 5.0
 # One wait for confirmations a batch: 500 carry half as many events again as 100. A crash repeats at most one batch.
 BATCH = 500
 PREFETCH = 200
+# Long enough to read what lies in the socket's buffer.
+_NO_WINDOW_SECONDS = 0.0002
 REPLAY_HEADER = "x-shop-replay"
 # Of a message that nobody could decode: why, and when it was put aside (Unix seconds).
 REASON_HEADER = "x-shop-reason"
@@ -165,7 +167,11 @@ class Link:
             return
         self._ticked = now
         with broker_errors():
+            self._on_tick()
             self._amqp.heartbeat_tick()
+
+    def _on_tick(self) -> None:
+        """What else is to be done about once a second."""
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
@@ -188,6 +194,7 @@ class Publisher(Link):
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
         self._channel.events["basic_return"].add(self._on_return)
+        self._consumed: dict[str, bool] = {}
         self._last_tag = 0
         self._unconfirmed: dict[int, UUID] = {}
         self._returned: set[str] = set()
@@ -228,8 +235,14 @@ class Publisher(Link):
             message,
             exchange=topology.DIRECT.name if replay_to else topology.EVENTS.name,
             routing_key=replay_to or outgoing.type,
-            mandatory=bool(replay_to or subscribers(outgoing.type)),
+            mandatory=bool(replay_to) or self._is_consumed(outgoing.type),
         )
+
+    def _is_consumed(self, event_type: str) -> bool:
+        found = self._consumed.get(event_type)
+        if found is None:
+            found = self._consumed[event_type] = bool(subscribers(event_type))
+        return found
 
     def _await_confirms(self) -> None:
         deadline = time.monotonic() + CONFIRM_SECONDS
@@ -254,11 +267,10 @@ class Publisher(Link):
         # The broker sends the return before the ack of the same message.
         self._returned.add(message.properties.get("message_id", ""))
 
-    def tick(self) -> None:
-        with broker_errors():
-            while self.drain(0.001):
-                pass
-        super().tick()
+    def _on_tick(self) -> None:
+        # Nobody else reads between two batches: what the broker says meanwhile (heartbeats, that it blocks) is read here.
+        while self.drain(0.001):
+            pass
 
 
 class Subscription(Link):
@@ -290,11 +302,14 @@ class Subscription(Link):
         self._cancelled = True
 
     def receive(self, *, most: int, wait: float, window: float) -> list[Delivery]:
-        """Up to `most` messages: waits `wait` seconds for the first, then `window` seconds for more."""
+        """Up to `most` messages: waits `wait` seconds for the first, then `window` seconds for more.
+
+        A window of 0 takes only what has arrived already.
+        """
         with broker_errors():
             if not self._arrived:
                 self.drain(wait)
-            deadline = time.monotonic() + window
+            deadline = time.monotonic() + max(window, _NO_WINDOW_SECONDS)
             while len(self._arrived) < most and self._arrived:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0 or not self.drain(remaining):

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared_lib.events.lag import DEAD_LETTERS, OLDEST_PENDING, OLDEST_WAITING, PENDING, WAITING
+
+__all__ = [
+    "BATCH_SECONDS",
+    "CONSUMED",
+    "DEAD_LETTERS",
+    "DELAY_SECONDS",
+    "LEADER",
+    "OLDEST_PENDING",
+    "OLDEST_WAITING",
+    "PENDING",
+    "PUBLISHED",
+    "REFUSED",
+    "UNCONSUMED",
+    "UNDECODABLE",
+    "UNDECODABLE_WAITING",
+    "UNROUTABLE",
+    "WAITING",
+]
+
 PUBLISHED = Counter("shop_outbox_published_total", "Events confirmed by RabbitMQ", ["type"])
 UNCONSUMED = Counter("shop_outbox_unconsumed_total", "Events published that no service consumes", ["type"])
 UNROUTABLE = Counter(
     "shop_outbox_unroutable_total", "Events returned although a service consumes them", ["type"]
 )
 REFUSED = Counter("shop_outbox_refused_total", "Events that RabbitMQ refused to take (nack)", ["type"])
-PENDING = Gauge("shop_outbox_pending", "Rows of the outbox not yet published, as the leader sees them")
-OLDEST_PENDING = Gauge("shop_outbox_oldest_pending_seconds", "Age of the oldest row not yet published")
 LEADER = Gauge("shop_outbox_leader", "1 while this process is the one that publishes")
 
 CONSUMED = Counter("shop_inbox_events_total", "Events by what became of them", ["type", "outcome"])
@@ -19,8 +37,6 @@ UNDECODABLE = Counter("shop_inbox_undecodable_total", "Messages sent to the brok
 UNDECODABLE_WAITING = Gauge(
     "shop_inbox_undecodable_waiting", "Messages in the broker's dead-letter queue that wait for a decision"
 )
-WAITING = Gauge("shop_inbox_waiting", "Events that failed or came too early and will be tried again")
-DEAD_LETTERS = Gauge("shop_inbox_dead_letters", "Events that were given up and wait for a decision")
 BATCH_SECONDS = Histogram("shop_inbox_batch_seconds", "Time of one batch, transaction included")
 DELAY_SECONDS = Histogram(
     "shop_inbox_delay_seconds",

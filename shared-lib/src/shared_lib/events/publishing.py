@@ -17,7 +17,7 @@ NOTIFY_CHANNEL = "outbox"
 _INSERT = """
     WITH written AS (
         INSERT INTO outbox_event (id, type, subject, body, created_at)
-        SELECT made.*, statement_timestamp() FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[]) AS made
+        SELECT made.*, statement_timestamp() FROM unnest(%b::uuid[], %b::text[], %b::text[], %b::text[]) AS made
     )
     SELECT pg_notify('outbox', '')
 """

@@ -40,6 +40,7 @@ class Consumer:
         )
         self._processor = Processor(load_handlers(), progress=self._progress)
         self._current: EventSubscription | None = None
+        self._crowded = False
         self._next_retry = 0.0
         self._next_measure = 0.0
 
@@ -66,7 +67,10 @@ class Consumer:
     def _step(self, subscription: EventSubscription) -> None:
         self.pulse.beat()
         wait = min(WAIT_SECONDS, max(self._next_retry - time.monotonic(), 0.0))
-        deliveries = subscription.receive(most=BATCH, wait=wait, window=WINDOW_SECONDS)
+        # Waiting for company pays where events come in crowds; a single one is not held up.
+        window = WINDOW_SECONDS if self._crowded else 0.0
+        deliveries = subscription.receive(most=BATCH, wait=wait, window=window)
+        self._crowded = len(deliveries) > 1
         if deliveries:
             self._settle(subscription, deliveries)
         self._run_periodic()

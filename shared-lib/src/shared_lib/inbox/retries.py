@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
-from django.db import Error, connection, transaction
+from django.db import Error, transaction
 from django.utils import timezone
 
-from shared_lib.events import metrics
+from shared_lib.events import lag, metrics
 from shared_lib.failpoints import failpoint
 from shared_lib.inbox import schedule
 from shared_lib.inbox.models import InboxEvent, Status
@@ -26,11 +26,6 @@ from shared_lib.inbox.processing import (
 )
 
 log = structlog.get_logger(__name__)
-
-_COUNTS = """
-    SELECT count(*) FILTER (WHERE status = 'waiting'), count(*) FILTER (WHERE status = 'dead')
-    FROM inbox_event WHERE status IN ('waiting', 'dead')
-"""
 
 
 def run_due(processor: Processor) -> int:
@@ -106,16 +101,12 @@ def seconds_to_next_due(most: float) -> float:
 
 
 def measure() -> None:
-    """Sets the gauges of waiting rows and dead letters."""
+    """Sets the gauges of waiting rows and dead letters. Raises `DatabaseUnavailable`."""
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(_COUNTS)
-            waiting, dead = cursor.fetchone()
+        lag.measure_inbox()
     except Error as error:
         raise_if_lost(error)
         raise
-    metrics.WAITING.set(waiting)
-    metrics.DEAD_LETTERS.set(dead)
 
 
 __all__ = ["DatabaseUnavailable", "measure", "run_due", "seconds_to_next_due"]

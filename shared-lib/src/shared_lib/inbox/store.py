@@ -20,7 +20,7 @@ _CLAIM = """
     INSERT INTO inbox_event
         (event_id, type, subject, status, received_at, settled_at, attempts, deferrals, error, body)
     SELECT made.*, 'processed', clock_timestamp(), clock_timestamp(), 0, 0, '', ''
-    FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS made
+    FROM unnest(%b::uuid[], %b::text[], %b::text[]) AS made
     ON CONFLICT (event_id) DO NOTHING
     RETURNING event_id
 """

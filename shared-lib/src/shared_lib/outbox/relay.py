@@ -20,7 +20,7 @@ from django.conf import settings
 
 from shared_lib.backoff import Backoff
 from shared_lib.contracts.subscriptions import subscribers
-from shared_lib.events import metrics
+from shared_lib.events import lag, metrics
 from shared_lib.events.bus import BATCH, BusUnavailable, EventPublisher, Outgoing, Publisher, PublishResult
 from shared_lib.events.loops import Pulse, pause
 from shared_lib.events.publishing import NOTIFY_CHANNEL
@@ -41,10 +41,6 @@ _SELECT = """
     ORDER BY id LIMIT %s
 """
 _MARK = "UPDATE outbox_event SET published_at = statement_timestamp() WHERE id = ANY(%s)"
-_MEASURE = """
-    SELECT count(*), coalesce(extract(epoch FROM statement_timestamp() - min(created_at)), 0)::float8
-    FROM outbox_event WHERE published_at IS NULL
-"""
 
 
 class Relay:
@@ -162,10 +158,9 @@ class Relay:
             raise BusUnavailable(f"RabbitMQ refused {len(result.refused)} events")
 
     def _measure(self, connection: psycopg.Connection[Any]) -> None:
-        row = connection.execute(_MEASURE).fetchone()
+        row = connection.execute(lag.OUTBOX).fetchone()
         if row is not None:
-            metrics.PENDING.set(row[0])
-            metrics.OLDEST_PENDING.set(row[1])
+            lag.set_outbox(*row)
 
 
 class BlockedTypes:
