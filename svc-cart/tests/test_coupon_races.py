@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from threading import Thread
@@ -10,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
 
 from cart import services
 from cart.exceptions import CouponNotApplicable, CouponUseClosed
@@ -18,7 +16,7 @@ from cart.models import AppliedCoupon, Coupon, CouponOrder, CouponUse
 from cart.selectors import Owner, hash_token, show_cart
 from shared_lib.models import uuid7
 from shared_lib.testing.failpoints import armed
-from shared_lib.testing.races import at_once
+from shared_lib.testing.races import at_once, until_somebody_waits
 from tests.factories import CartFactory, CouponFactory, LineFactory, VariantFactory
 from tests.uses import take
 
@@ -45,21 +43,6 @@ def words(results: list[Any]) -> Counter[str]:
         return "new" if result[1] else "same"
 
     return Counter(map(word, results))
-
-
-def wait_until_somebody_waits_for_us() -> None:
-    """Returns once another session wants a lock that this one holds; fails after ten seconds."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_stat_clear_snapshot()")
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
-            )
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.01)
-    raise AssertionError("nobody came to wait for a lock")
 
 
 def assert_counted(code: str, used: int) -> None:
@@ -116,7 +99,7 @@ def test_a_delete_that_comes_while_the_use_is_being_written_waits_and_takes_it_b
 
     def meanwhile() -> None:
         other.start()
-        wait_until_somebody_waits_for_us()
+        until_somebody_waits()
 
     with armed("coupons.use.inside", meanwhile):
         assert using("RACE", order_id=order_id)()[1] is True
@@ -132,7 +115,7 @@ def test_a_use_that_comes_while_the_order_is_being_closed_waits_and_takes_nothin
 
     def meanwhile() -> None:
         other.start()
-        wait_until_somebody_waits_for_us()
+        until_somebody_waits()
 
     with armed("coupons.give_back.inside", meanwhile):
         services.give_uses_back(order_id=order_id)

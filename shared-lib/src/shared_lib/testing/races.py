@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -26,3 +27,19 @@ def at_once(*functions: Callable[[], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(len(functions)) as pool:
         return list(pool.map(run, functions))
+
+
+def until_somebody_waits(*, seconds: float = 10) -> None:
+    """Returns once another session waits for a lock that this one holds: what comes next meets it there."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with connection.cursor() as cursor:
+            # Within a transaction the view stays as it was first seen.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(
+                "SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+            )
+            if cursor.fetchone() is not None:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"within {seconds} s nobody came to wait for a lock")
