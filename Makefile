@@ -1,8 +1,8 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart shell seed demo audit venv bench-gateway soak-gateway outages-gateway test test-faults lint lock apidocs
-export SERVICE RUNTIME SEED CHECKOUTS SCENARIO
+.PHONY: help up down clean ps logs restart shell seed demo audit venv bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs
+export SERVICE RUNTIME SEED CHECKOUTS SCENARIO BREAK
 
 ## Run the shop
 
@@ -37,6 +37,8 @@ test:  ## Every test on a throwaway stack of its own, or one suite (SERVICE=svc-
 	@deploy/shop test
 test-faults:  ## Kill, stop, cut and double everything under load (SEED=1 CHECKOUTS=200 SCENARIO=storm,backlog,rush)
 	@deploy/shop test-faults
+test-breaks:  ## Make each known mistake in a copy of the tree; a named test must see it (BREAK=NAME,NAME)
+	@deploy/shop test-breaks
 lint:  ## Style, types, and who may import whom
 	@deploy/shop lint
 lock:  ## Pin every library again, with hashes, from the pyproject.toml files

@@ -62,8 +62,10 @@ def test_a_crowd_gets_exactly_what_is_there(stock_of: Any) -> None:
                 outcomes.append(refused)
         return outcomes
 
-    outcomes = [outcome for several in at_once(*[buyers] * 16) for outcome in several]
+    crowd = at_once(*[buyers] * 16)
 
+    assert kinds(crowd) == {"list": 16}, crowd
+    outcomes = [outcome for several in crowd for outcome in several]
     assert sum(isinstance(outcome, Held) for outcome in outcomes) == 100
     assert sum(isinstance(outcome, OutOfStock) for outcome in outcomes) == 300
     assert stock_of(variant.pk) == (100, 100, 101)
@@ -228,8 +230,9 @@ def test_sweepers_at_once_free_each_expired_reservation_once(stock_of: Any) -> N
         reserve(order_id=new_id(), lines=ask((variant, 2)))
     Reservation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
-    assert sum(at_once(*[release_expired] * 4)) == 20
+    released = at_once(*[release_expired] * 4)
 
+    assert sum(released) == 20
     assert stock_of(variant.pk) == (50, 0, 41)
     books_balance()
 

@@ -197,6 +197,12 @@ def test_faults(layout: Layout, arguments: argparse.Namespace) -> int:
     return run(layout, arguments)
 
 
+def test_breaks(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.breaks import run
+
+    return run(layout)
+
+
 def lint(layout: Layout, arguments: argparse.Namespace) -> int:
     from shop.lint import run_lint
 
@@ -205,7 +211,7 @@ def lint(layout: Layout, arguments: argparse.Namespace) -> int:
 
 VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
     verb.__name__.replace("_", "-"): verb
-    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, test, test_faults, lint)
+    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, test, test_faults, test_breaks, lint)
 }
 
 

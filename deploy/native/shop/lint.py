@@ -75,7 +75,7 @@ def checks(layout: Layout) -> Iterator[Check]:
         ("deploy", "mail apidocs audit"),
         ("deploy/docker", "containers"),
         ("gateway", "tests bench"),
-        ("tests", "faults"),
+        ("tests", "faults breaks"),
     ):
         # The runner of containers and the fault tests stand on the one of host processes.
         beside = f"{root}/deploy/native:{root}/shared-lib/src"

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shop import postgres, rabbitmq, services, stack
+from shop import faults, postgres, rabbitmq, services, stack
 from shop.envfile import prefix
 from shop.layout import Layout
 from shop.ports import choose_block
@@ -22,7 +22,7 @@ TEST_TIMEOUT = 300
 AT_ONCE = 2
 
 #: What tests may know of the environment that started them.
-KEPT = ("PATH", "HOME", "TERM", "CI", "SHOP_DEMO_AFTER_EACH")
+KEPT = ("PATH", "HOME", "TERM", "CI", "SHOP_DEMO_AFTER_EACH", "SEED")
 #: A suite whose ground is missing fails everywhere; the first so many failures say enough.
 MOST_FAILURES = 30
 
@@ -68,17 +68,19 @@ def suites(root: Path) -> list[Suite]:
         Suite("gateway", root / "gateway", "stores"),
         Suite("audit", root / "deploy" / "audit", "stores"),
         Suite("k8s", root / "k8s", "nothing"),
+        Suite("breaks", root / "tests", "nothing", ("breaks",)),
         Suite("deploy", root / "deploy", "nothing", ("-m", "not stack")),
     ]
     found += [
         Suite("tests", root / "tests", "stack"),
         Suite("deploy-stack", root / "deploy", "stack", ("-m", "stack")),
+        Suite("faults", root / "tests", "stack", ("-s", "faults")),
     ]
     return [
         suite
         for suite in found
         if any((suite.folder / "tests").glob("**/test_*.py"))
-        or (suite.name == "tests" and any(suite.folder.glob("**/test_*.py")))
+        or (suite.folder.name == "tests" and any(suite.folder.glob("**/test_*.py")))
     ]
 
 
@@ -97,20 +99,21 @@ def run_tests(layout: Layout, wanted: str | None) -> int:
             raise Problem(
                 "`make test` runs already in this folder: wait for it, or use another clone."
             ) from None
-        return _Run(Layout(layout.root, state, state / "env"), chosen).go()
+        return Run(Layout(layout.root, state, state / "env"), chosen).go()
 
 
-class _Run:
+class Run:
     def __init__(self, layout: Layout, chosen: list[Suite]) -> None:
         self.layout = layout
         self.chosen = chosen
         self.progress = Progress()
         self.outcomes: list[Outcome] = []
         self.shop: stack.Stack | None = None
+        self.proxy: faults.Proxy | None = None
         self.trouble = ""
 
     def go(self) -> int:
-        self._remove()
+        self.remove()
         try:
             self._all()
         except Problem as problem:
@@ -118,9 +121,11 @@ class _Run:
         finally:
             self.progress.say("stopping the throwaway stack")
             stack.down(self.layout, self.shop.env if self.shop else None)
+            if self.proxy:
+                self.proxy.end()
         return self._report()
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
         """Start from nothing: an interrupted run may have left a stack."""
         stack.down(self.layout, None)
         postgres.remove_data(self.layout)
@@ -129,18 +134,7 @@ class _Run:
     def _all(self) -> None:
         self.reports.mkdir(mode=0o700, parents=True)
         if any(suite.needs != "nothing" for suite in self.chosen):
-            self.shop = stack.create(
-                self.layout,
-                self.progress,
-                {"GATEWAY_PORT": str(choose_block(1)[0])},
-                testing=True,
-                stores_only=all(suite.needs != "stack" for suite in self.chosen),
-            )
-            self.progress.say("starting a throwaway stack")
-            self.shop.configure()
-            self.shop.infrastructure()
-            self.shop.databases()
-            self.shop.ready.port("amqp", "RABBITMQ_PORT", "rabbitmq")
+            self.start_stores(stores_only=all(suite.needs != "stack" for suite in self.chosen))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             self.outcomes += pool.map(
                 self._pytest, [suite for suite in self.chosen if suite.needs != "stack"]
@@ -148,14 +142,33 @@ class _Run:
         last = [suite for suite in self.chosen if suite.needs == "stack"]
         if last and self.shop:
             self.progress.say("starting the services")
+            if any(suite.name == "faults" for suite in last):
+                # One stack for all: the other suites do not notice the proxy that the services then talk through.
+                self.proxy = faults.prepare(self.shop)
+                self.shop.configure()
             self.shop.serve()
             self.outcomes += [self._pytest(suite) for suite in last]
+
+    def start_stores(self, *, stores_only: bool) -> None:
+        """PostgreSQL, Redis, RabbitMQ, with a database for each suite. `stores_only`: nothing else will run."""
+        self.shop = stack.create(
+            self.layout,
+            self.progress,
+            {"GATEWAY_PORT": str(choose_block(1)[0])},
+            testing=True,
+            stores_only=stores_only,
+        )
+        self.progress.say("starting a throwaway stack")
+        self.shop.configure()
+        self.shop.infrastructure()
+        self.shop.databases()
+        self.shop.ready.port("amqp", "RABBITMQ_PORT", "rabbitmq")
 
     @property
     def reports(self) -> Path:
         return self.layout.state / "reports"
 
-    def _environment(self, suite: Suite) -> dict[str, str]:
+    def environment(self, suite: Suite) -> dict[str, str]:
         keep = {name: value for name in KEPT if (value := os.environ.get(name))}
         env = {**keep, "LANG": "C.UTF-8", "TZ": "UTC", **services.runtime(self.layout)}
         if self.shop is None:
@@ -178,6 +191,8 @@ class _Run:
             }
         else:
             env |= self.shop.for_clients()
+        if suite.name == "faults" and self.proxy:
+            env |= faults.for_tests(self.shop, self.proxy)
         return env
 
     def _pytest(self, suite: Suite) -> Outcome:
@@ -200,7 +215,7 @@ class _Run:
                     *suite.arguments,
                 ],
                 cwd=suite.folder,
-                env=self._environment(suite),
+                env=self.environment(suite),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
