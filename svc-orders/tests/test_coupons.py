@@ -121,6 +121,25 @@ def test_coupons_that_cannot_be_given_back_at_once_are_given_back_later(saver: B
     assert shop.coupon_uses == {}
 
 
+def test_a_buyer_is_not_refused_for_good_what_an_earlier_checkout_has_not_given_back_yet(
+    saver: Buyer, shop: Shop
+):
+    come_back = shop.take_away("coupons_back")
+    shop.refuse_payments = "amount"
+    with pytest.raises(Exception, match="Not here"):
+        saver.place()
+    shop.refuse_payments = ""
+
+    with pytest.raises(ServiceUnavailable):
+        saver.place()
+
+    come_back()
+    let_time_pass()
+    services.settle_checkouts()
+    assert saver.place()["coupon_codes"] == ["TEN", "SHIP"]
+    assert_nothing_is_lost(shop)
+
+
 def test_a_use_whose_answer_is_lost_is_given_back(saver: Buyer, shop: Shop):
     shop.lose_answer("coupon")
     with pytest.raises(ServiceUnavailable):

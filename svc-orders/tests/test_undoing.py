@@ -55,6 +55,22 @@ def test_the_key_is_free_while_the_undoing_is_still_under_way(buyer: Buyer, shop
     assert CheckoutSaga.objects.count() == 2
 
 
+def test_the_last_unit_is_not_sold_out_for_the_buyer_whose_failed_checkout_still_holds_it(
+    buyer: Buyer, shop: Shop
+):
+    shop.stock[str(buyer.variant)] = 2
+    come_back = shop.take_away("release")
+    _fail_after_the_reservation(buyer, shop)
+
+    with pytest.raises(ServiceUnavailable):
+        buyer.place()
+
+    come_back()
+    _let_deadline_pass()
+    services.settle_checkouts()
+    assert buyer.place()["status"] == "awaiting_payment"
+
+
 def test_stock_is_not_given_back_while_its_payment_might_still_succeed(buyer: Buyer, shop: Shop):
     shop.take_away("cancel")
     _fail_after_the_reservation(buyer, shop)

@@ -8,6 +8,7 @@ returns   goods that come back, refunds
 from orders.selectors.orders import (
     earlier_orders_of_cart,
     get_order_json,
+    has_unfinished_undoing,
     order_document,
     orders_of,
     quote_document,
@@ -21,6 +22,7 @@ __all__ = [
     "get_order_for",
     "get_order_json",
     "get_return",
+    "has_unfinished_undoing",
     "order_document",
     "orders_for",
     "orders_of",

@@ -11,6 +11,8 @@ from django.db import connection
 from django.db.models import Prefetch, Q
 
 from orders.models import (
+    CheckoutSaga,
+    CheckoutStep,
     Order,
     OrderHistory,
     OrderLine,
@@ -113,6 +115,11 @@ def earlier_orders_of_cart(cart_id: UUID, cart_version: int) -> list[UUID]:
     """Ids of orders that stand in the way of a new one: unpaid ones of this cart, and those that bought this very version of it."""
     in_the_way = Q(status=OrderStatus.AWAITING_PAYMENT) | Q(cart_version=cart_version, status__in=_BOUGHT)
     return list(Order.objects.filter(in_the_way, cart_id=cart_id).order_by("id").values_list("id", flat=True))
+
+
+def has_unfinished_undoing(user_id: UUID) -> bool:
+    """Whether a checkout of this user that failed still holds stock, coupons or a payment."""
+    return CheckoutSaga.objects.filter(user_id=user_id, step=CheckoutStep.UNDOING).exists()
 
 
 def order_document(

@@ -35,6 +35,7 @@ from orders.exceptions import (
     PaymentInProgress,
 )
 from orders.models import (
+    CHECKOUT_TRANSITIONS,
     RUNNING_STEPS,
     CheckoutSaga,
     CheckoutStep,
@@ -219,8 +220,7 @@ class _Checkout:
         cart = wanted_cart(self.saga.user_id, self.request)
         with around("checkout.fix"), transaction.atomic():
             self._advance(
-                CheckoutStep.STARTED,
-                step=CheckoutStep.RESERVING,
+                "fix",
                 cart=msgspec.to_builtins(cart),
                 address=msgspec.to_builtins(address),
                 **_lease(timezone.now()),
@@ -257,6 +257,7 @@ class _Checkout:
                 reservation = clients.reserve(order_id=self.saga.order_id, lines=wanted)
         except clients.ShortOfStock as shortage:
             self.may_hold_stock = self._resumed or not shortage.certain
+            self._wait_for_undoing()
             raise OutOfStock([msgspec.to_builtins(line) for line in shortage.lines]) from None
         if sorted(wanted) != sorted((line.variant_id, line.quantity) for line in reservation.lines):
             raise ServiceUnavailable("The reservation is not for the lines of this cart.")
@@ -273,7 +274,15 @@ class _Checkout:
                 with around("checkout.use_coupon"):
                     clients.use_coupon(use)
             except clients.CouponRefused as refusal:
+                self._wait_for_undoing()
                 raise CouponNotApplicable(refusal.detail, coupon=code, reason=refusal.reason) from None
+
+    def _wait_for_undoing(self) -> None:
+        """What this checkout is refused may be what an earlier one of the same buyer has not given back yet: that is no answer
+        that a client should take for the last one. Raises `ServiceUnavailable`, which says when to try again.
+        """
+        if selectors.has_unfinished_undoing(self.saga.user_id):
+            raise ServiceUnavailable("What an earlier checkout of this cart took is still being given back.")
 
     def create_payment(self, totals: Totals) -> Payment:
         """Raises `InvalidValue` for a provider that svc-payments does not offer, `OrderNotPayable` for a sum it refuses."""
@@ -310,12 +319,7 @@ class _Checkout:
             answer = dumps(draft.document())
             try:
                 with around("checkout.place"), transaction.atomic():
-                    self._advance(
-                        CheckoutStep.RESERVING,
-                        step=CheckoutStep.DONE,
-                        answer=answer,
-                        deadline=draft.now + KEPT_FOR,
-                    )
+                    self._advance("place", answer=answer, deadline=draft.now + KEPT_FOR)
                     draft.write()
                     failpoint("checkout.place.inside")
             except IntegrityError as error:
@@ -325,11 +329,12 @@ class _Checkout:
                 break
         return answer
 
-    def _advance(self, source: CheckoutStep, **values: Any) -> None:
-        """The saga goes on from `source` on condition that it is still this request's. Raises `_Lost`."""
-        ours = CheckoutSaga.objects.filter(pk=self.saga.pk, attempts=self.saga.attempts, step=source).update(
-            **values, updated_at=timezone.now()
-        )
+    def _advance(self, name: str, **values: Any) -> None:
+        """The named transition of the saga, on condition that it is still this request's. Raises `_Lost`."""
+        transition = CHECKOUT_TRANSITIONS[name]
+        ours = CheckoutSaga.objects.filter(
+            pk=self.saga.pk, attempts=self.saga.attempts, step__in=transition.sources
+        ).update(step=transition.target, **values, updated_at=timezone.now())
         if not ours:
             raise _Lost
 

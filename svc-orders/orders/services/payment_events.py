@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from orders.models import (
+    REFUND_TRANSITIONS,
     RUNNING_STEPS,
     CheckoutSaga,
     Order,
@@ -109,12 +110,9 @@ def note_refund(event: PaymentRefunded) -> None:
 
 def _close_refund(order: Order, payment: OrderPayment, event: PaymentRefunded) -> bool:
     """Whether this refund had not been known as done. One that was not asked for here gets its row too."""
-    closed = (
-        Refund.objects.filter(pk=event.refund_id)
-        .exclude(status=RefundStatus.SUCCEEDED)
-        .update(status=RefundStatus.SUCCEEDED, error="", due_at=None, updated_at=timezone.now())
-    )
-    if closed:
+    succeed = REFUND_TRANSITIONS["succeed"]
+    open_row = Refund.objects.filter(pk=event.refund_id, status__in=succeed.sources)
+    if open_row.update(status=succeed.target, error="", due_at=None, updated_at=timezone.now()):
         return True
     _, made = Refund.objects.get_or_create(
         pk=event.refund_id,

@@ -11,7 +11,16 @@ from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from orders import clients
-from orders.models import HistoryRemark, Order, OrderPayment, OrderStatus, Refund, RefundLine, RefundStatus
+from orders.models import (
+    REFUND_TRANSITIONS,
+    HistoryRemark,
+    Order,
+    OrderPayment,
+    OrderStatus,
+    Refund,
+    RefundLine,
+    RefundStatus,
+)
 from orders.services.history import note
 from orders.services.locks import claim_refunds, lock_order_or_draft
 from orders.services.sweeping import BATCH, sweep
@@ -24,6 +33,7 @@ from shared_lib.money import Money
 logger = structlog.get_logger(__name__)
 
 _OPEN = (RefundStatus.PENDING, RefundStatus.ACCEPTED)
+_ACCEPT = REFUND_TRANSITIONS["accept"]
 
 # A week: what svc-payments cannot take by then is for people to look at.
 _PAUSES = (10, 30, 60, 300, *(600,) * 1000)
@@ -97,16 +107,18 @@ def _take_answer(refund: Refund, status: str) -> None:
         case "failed":
             _fail(refund, "The provider could not move the money.")
         case "succeeded":
-            _write(refund, status=RefundStatus.ACCEPTED, error="", due_at=None)
+            _write(refund, status=_ACCEPT.target, error="", due_at=None)
         case _:
-            _write(refund, status=RefundStatus.ACCEPTED, error="")
+            _write(refund, status=_ACCEPT.target, error="")
 
 
 @around("refund.note")
 @transaction.atomic
 def _write(refund: Refund, **values: Any) -> None:
     """Changes the row while it is open: `payment.refunded` may have come before an answer."""
-    Refund.objects.filter(pk=refund.pk, status__in=_OPEN).update(**values, updated_at=timezone.now())
+    Refund.objects.filter(pk=refund.pk, status__in=_ACCEPT.sources).update(
+        **values, updated_at=timezone.now()
+    )
 
 
 @around("refund.fail")
@@ -122,8 +134,9 @@ def mark_failed(order: Order, refund_id: UUID, *, error: str) -> None:
 
     The order's row is locked. A refund whose end is known already stays as it is.
     """
-    open_row = Refund.objects.filter(pk=refund_id, status__in=_OPEN)
-    if not open_row.update(status=RefundStatus.FAILED, error=error, due_at=None, updated_at=timezone.now()):
+    fail = REFUND_TRANSITIONS["fail"]
+    open_row = Refund.objects.filter(pk=refund_id, status__in=fail.sources)
+    if not open_row.update(status=fail.target, error=error, due_at=None, updated_at=timezone.now()):
         return
     logger.error("refund_failed", refund=str(refund_id), order=str(order.id), error=error)
     if order.status != OrderStatus.DRAFT:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from orders import clients
 from orders.models import (
+    CHECKOUT_TRANSITIONS,
     RUNNING_STEPS,
     CheckoutSaga,
     CheckoutStep,
@@ -47,9 +48,12 @@ def give_up(saga: CheckoutSaga, *, reservation: bool, coupons: bool, payment: bo
     """
     taken = reservation or coupons or payment
     now = timezone.now()
+    transition = CHECKOUT_TRANSITIONS["undo" if taken else "drop"]
     with around("undo.decide"), transaction.atomic():
-        ours = CheckoutSaga.objects.filter(pk=saga.pk, attempts=saga.attempts, step__in=RUNNING_STEPS).update(
-            step=CheckoutStep.UNDOING if taken else CheckoutStep.UNDONE,
+        ours = CheckoutSaga.objects.filter(
+            pk=saga.pk, attempts=saga.attempts, step__in=transition.sources
+        ).update(
+            step=transition.target,
             key=None,
             undo_reservation=reservation,
             undo_coupons=coupons,
@@ -132,7 +136,7 @@ def _undo(saga: CheckoutSaga) -> None:
     except DomainError as error:
         logger.warning("undo_delayed", order=str(saga.order_id), attempts=saga.attempts, error=str(error))
     else:
-        _update(saga, step=CheckoutStep.UNDONE, deadline=timezone.now() + KEPT_FOR)
+        _update(saga, step=CHECKOUT_TRANSITIONS["end"].target, deadline=timezone.now() + KEPT_FOR)
 
 
 def _undo_payment(saga: CheckoutSaga) -> None:
