@@ -13,21 +13,26 @@ from shared_lib.contracts.subscriptions import produced_types, subscribed_types
 _TOLD_DAYS = 6
 _KEPT_DAYS = 13
 
-# Which event tells that an order has come to a status.
+# Which event tells of which step. A row of history that only remarks something has the status of the one before it; an order is
+# shipped by parcels, each of which is told.
 _STEPS = """(VALUES
     ('awaiting_payment', 'order.placed.v1'), ('confirmed', 'order.confirmed.v1'), ('cancelled', 'order.cancelled.v1'),
-    ('shipped', 'order.shipped.v1'), ('delivered', 'order.delivered.v1')
-) AS step (status, type)"""
-# Rows of history that are no new status: a parcel of some lines is told like one of all of them, the others by no event of a
-# step (`HistoryRemark` of svc-orders).
-_STATUS = """CASE
-    WHEN h.reason = 'partly_shipped' THEN 'shipped'
-    WHEN h.reason NOT IN ('refund_requested', 'refund_failed', 'return_requested', 'return_approved', 'return_received')
-        THEN h.status
-END"""
-_BOOKINGS = (
-    "(VALUES ('capture', 'payment.succeeded.v1'), ('refund', 'payment.refunded.v1')) AS step (kind, type)"
-)
+    ('delivered', 'order.delivered.v1'), ('parcel', 'order.shipped.v1'), ('refund', 'order.refunded.v1'),
+    ('return', 'order.return_received.v1')
+) AS step (name, type)"""
+_STEPS_TAKEN = f"""(
+    SELECT order_id, status AS name, at FROM (
+        SELECT order_id, status, at, lag(status) OVER (PARTITION BY order_id ORDER BY id) AS before FROM orders_orderhistory
+    ) AS h WHERE before IS DISTINCT FROM status
+    UNION ALL SELECT order_id, 'parcel', created_at FROM orders_shipment
+    UNION ALL SELECT order_id, 'return', received_at FROM orders_return WHERE status = 'received'
+    UNION ALL
+    SELECT r.order_id, 'refund', r.updated_at FROM orders_refund r LEFT JOIN orders_order o ON o.id = r.order_id
+    WHERE r.status = 'succeeded' AND o.status IS DISTINCT FROM 'draft'
+) AS taken JOIN {_STEPS} USING (name)"""  # noqa: S608 - made of constants
+_BOOKINGS = """(VALUES
+    ('capture', 'payment.succeeded.v1'), ('refund', 'payment.refunded.v1'), ('dispute_opened', 'payment.disputed.v1')
+) AS step (kind, type)"""
 
 
 def _literals(types: frozenset[str]) -> str:
@@ -123,12 +128,12 @@ def _told(columns: str, steps: str, types: str) -> str:
 EVENT_INVARIANTS = (
     invariant(
         "order-step-is-an-event",
-        "Every step of an order is told by one event, and every event of an order is a step of it.",
+        "Every step, parcel, return and refund of an order is told by one event, and every event of an order is one of them.",
         Rows(
             ORDERS,
             _told(
-                "h.order_id::text AS id, step.type, h.at",
-                f"orders_orderhistory h JOIN {_STEPS} ON step.status = {_STATUS}",
+                "taken.order_id::text AS id, step.type, taken.at",
+                _STEPS_TAKEN,
                 _STEPS,
             ),
             "orders_orderhistory",

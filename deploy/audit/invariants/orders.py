@@ -82,6 +82,58 @@ ORDER_INVARIANTS = (
         ),
     ),
     invariant(
+        "shipped-is-what-parcels-hold",
+        "What is shipped of an order's line is what its parcels hold, and no more than was ordered.",
+        Rows(
+            ORDERS,
+            """
+            SELECT l.id::text, format('%s shipped, at most %s', coalesce(p.quantity, 0), l.quantity),
+                   l.shipped_quantity || ' shipped', NULL::float8
+            FROM orders_orderline l
+            LEFT JOIN (SELECT line_id, sum(quantity) AS quantity FROM orders_shipmentline GROUP BY line_id) p ON p.line_id = l.id
+            WHERE l.shipped_quantity <> coalesce(p.quantity, 0) OR l.shipped_quantity > l.quantity
+            """,
+            "orders_orderline",
+        ),
+    ),
+    invariant(
+        "order-is-shipped-when-all-of-it-is",
+        "An order is shipped, or delivered, exactly when all of it has left.",
+        Rows(
+            ORDERS,
+            """
+            SELECT o.id::text, CASE WHEN l.left_over > 0 THEN 'not shipped yet' ELSE 'shipped' END,
+                   format('%s, %s units left', o.status, l.left_over), NULL::float8
+            FROM orders_order o
+            JOIN (SELECT order_id, sum(quantity - shipped_quantity) AS left_over FROM orders_orderline GROUP BY order_id) l
+              ON l.order_id = o.id
+            WHERE o.status <> 'draft' AND (o.status IN ('shipped', 'delivered')) <> (l.left_over = 0)
+            """,
+            _PLACED,
+        ),
+    ),
+    invariant(
+        "return-is-of-what-was-ordered",
+        "No more of a line is sent back, or paid back by lines, than was ordered.",
+        Rows(
+            ORDERS,
+            """
+            SELECT l.id::text, 'at most ' || l.quantity, r.quantity || ' sent back', NULL::float8
+            FROM orders_orderline l
+            JOIN (SELECT line_id, sum(quantity) AS quantity FROM orders_returnline GROUP BY line_id) r ON r.line_id = l.id
+            WHERE r.quantity > l.quantity
+            UNION ALL
+            SELECT l.id::text, 'at most ' || l.quantity, r.quantity || ' paid back', NULL
+            FROM orders_orderline l JOIN (
+                SELECT b.line_id, sum(b.quantity) AS quantity FROM orders_refundline b JOIN orders_refund r ON r.id = b.refund_id
+                WHERE r.status <> 'failed' GROUP BY b.line_id
+            ) r ON r.line_id = l.id
+            WHERE r.quantity > l.quantity
+            """,
+            "orders_orderline WHERE id IN (SELECT line_id FROM orders_returnline UNION SELECT line_id FROM orders_refundline)",
+        ),
+    ),
+    invariant(
         "order-history-tells-status",
         "The last row of a placed order's history is the status that it has.",
         Rows(

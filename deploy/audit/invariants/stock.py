@@ -47,6 +47,30 @@ _SHORT = Source(
 )
 
 
+_SENT_BACK = Source(
+    ORDERS,
+    """
+    SELECT r.id::text, extract(epoch FROM r.updated_at)::float8, r.status, l.lines
+    FROM orders_return r LEFT JOIN (
+        SELECT part_of_id, string_agg(variant_id || ' x ' || quantity, ', ' ORDER BY variant_id) AS lines
+        FROM (
+            SELECT b.part_of_id, l.variant_id, sum(b.quantity) AS quantity
+            FROM orders_returnline b JOIN orders_orderline l ON l.id = b.line_id GROUP BY b.part_of_id, l.variant_id
+        ) v GROUP BY part_of_id
+    ) l ON l.part_of_id = r.id
+    ORDER BY r.id
+    """,
+)
+_RESTOCKED = Source(
+    CATALOG,
+    """
+    SELECT reference::text, extract(epoch FROM max(created_at))::float8,
+           string_agg(variant_id || ' x ' || on_hand_delta, ', ' ORDER BY variant_id)
+    FROM catalog_stockmovement WHERE kind = 'returned' GROUP BY reference ORDER BY reference
+    """,
+)
+
+
 def _same(ordered: Row, reserved: Row | None, status: str) -> int | tuple[str, str]:
     if reserved is not None and reserved[2:4] == (status, ordered[4]):
         return Verdict.HOLDS
@@ -94,6 +118,16 @@ def _shortage_ends_its_order(ordered: Row | None, short: Row | None) -> int | tu
     if ordered is not None and ordered[2] == "cancelled":
         return Verdict.HOLDS
     return "cancelled for want of stock", "no order" if ordered is None else ordered[2]
+
+
+def _what_came_back_was_sent_back(sent: Row | None, restocked: Row | None) -> int | tuple[str, str]:
+    """What may not be sold again stays out of the stock, so a return without movements is fine."""
+    if restocked is None:
+        return Verdict.SKIP if sent is None or sent[2] != "received" else Verdict.HOLDS
+    if sent is not None and sent[2:4] == ("received", restocked[2]):
+        return Verdict.HOLDS
+    there = "no return" if sent is None else f"{sent[2]}: {sent[3] or 'nothing'}"
+    return f"a received return of {restocked[2]}", there
 
 
 STOCK_INVARIANTS = (
@@ -224,5 +258,10 @@ STOCK_INVARIANTS = (
         "shortage-ends-its-order",
         "A confirmed order whose units were no longer there is cancelled.",
         Match(_ORDERED, _SHORT, _shortage_ends_its_order, ORDERS),
+    ),
+    invariant(
+        "what-came-back-was-sent-back",
+        "What is on hand again from a return is exactly what was received of it.",
+        Match(_SENT_BACK, _RESTOCKED, _what_came_back_was_sent_back, CATALOG),
     ),
 )

@@ -107,6 +107,36 @@ CORRUPTIONS: dict[str, Corruption] = {
         "tax_amount = tax_amount + 1, shipping_amount = shipping_amount - 1",
         "status = 'shipped'",
     ),
+    "shipped-is-what-parcels-hold": wrong(
+        ORDERS, "orders_shipmentline", "quantity = quantity + 1", key="line_id"
+    ),
+    "order-is-shipped-when-all-of-it-is": Corruption(
+        ORDERS,
+        "SELECT id::text FROM orders_order WHERE status = 'shipped' ORDER BY id LIMIT 1",
+        (
+            """
+            WITH line AS (SELECT id FROM orders_orderline WHERE order_id = '{id}' AND position = 1), parcel AS (
+                DELETE FROM orders_shipmentline WHERE line_id = (SELECT id FROM line)
+            )
+            UPDATE orders_orderline SET shipped_quantity = 0 WHERE id = (SELECT id FROM line)
+            """,
+        ),
+    ),
+    "return-is-of-what-was-ordered": Corruption(
+        ORDERS,
+        "SELECT line_id::text FROM orders_returnline ORDER BY line_id LIMIT 1",
+        (
+            # Asked for and not received yet, so that the catalog has nothing to do with it.
+            f"""
+            WITH r AS (
+                INSERT INTO orders_return (id, order_id, status, reason, created_at, updated_at)
+                SELECT '{_STRANGER}', order_id, 'requested', '', now(), now() FROM orders_orderline WHERE id = '{{id}}'
+            )
+            INSERT INTO orders_returnline (id, part_of_id, line_id, quantity, created_at, updated_at)
+            VALUES ('{_STRANGER}', '{_STRANGER}', '{{id}}', 1, now(), now())
+            """,
+        ),
+    ),
     "order-history-tells-status": Corruption(
         ORDERS,
         "SELECT id::text FROM orders_order WHERE status = 'delivered' ORDER BY id LIMIT 1",
@@ -145,7 +175,7 @@ CORRUPTIONS: dict[str, Corruption] = {
     "payment-is-the-same-to-both": wrong(
         ORDERS, "orders_orderpayment", "amount = amount + 1", "status = 'succeeded'"
     ),
-    "refund-is-known-to-both": missing(ORDERS, "orders_refund"),
+    "refund-is-known-to-both": wrong(ORDERS, "orders_refund", f"id = '{_STRANGER}'"),
     "refund-is-the-same-to-both": wrong(ORDERS, "orders_refund", "amount = amount + 1"),
     "ledger-transaction-is-balanced": Corruption(
         PAYMENTS,
@@ -286,6 +316,12 @@ CORRUPTIONS: dict[str, Corruption] = {
             ),
         ),
         found_at=ORDERS,
+    ),
+    "what-came-back-was-sent-back": Corruption(
+        ORDERS,
+        "SELECT id::text FROM orders_return ORDER BY id LIMIT 1",
+        (f"UPDATE orders_returnline SET line_id = '{_STRANGER}' WHERE part_of_id = '{{id}}'",),
+        found_at=CATALOG,
     ),
     "cart-shows-what-is-there": wrong(CART, "cart_stock", "available = available - 1", key="variant_id"),
     "cart-shows-the-price": wrong(CART, "cart_variant", "price_amount = price_amount + 1"),

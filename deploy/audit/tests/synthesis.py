@@ -50,10 +50,11 @@ _BASICS = """
            1 + row_number() OVER (PARTITION BY l.v ORDER BY o.i, s.step) AS version, s.step, l.place
     FROM o
     CROSS JOIN LATERAL (VALUES (a, quantity, 0), (b, 1, 1)) AS l (v, quantity, place)
-    JOIN (VALUES (1, 'reserved', 0, 1), (2, 'sold', -1, -1), (3, 'released', 0, -1), (4, 'restocked', 1, 0))
+    JOIN (VALUES (1, 'reserved', 0, 1), (2, 'sold', -1, -1), (3, 'released', 0, -1), (4, 'restocked', 1, 0), (5, 'returned', 1, 0))
         AS s (step, kind, on_hand, reserved)
       ON s.step = 1 OR (s.step = 2 AND o.kind IN (1, 2, 3, 5, 6)) OR (s.step = 3 AND o.kind IN (4, 7))
-         OR (s.step = 4 AND o.kind = 5);
+         OR (s.step = 4 AND o.kind = 5) OR (s.step = 5 AND o.kind = 3 AND l.place = 1);
+    UPDATE m SET reference = pg_temp.uid(61, i) WHERE kind = 'returned';
     CREATE TEMP TABLE s AS
     SELECT v, 1000000 + coalesce(sum(on_hand), 0) AS on_hand, coalesce(sum(reserved), 0) AS reserved, 1 + count(m.v) AS version
     FROM generate_series(0, {variants} - 1) AS v LEFT JOIN m USING (v) GROUP BY v;
@@ -65,6 +66,7 @@ _BASICS = """
         (1, 'svc-orders', 'order.placed.v1', '{{0,1,2,3,4,5,6}}'::int[]), (2, 'svc-orders', 'order.confirmed.v1', '{{1,2,3,5,6}}'),
         (3, 'svc-orders', 'order.shipped.v1', '{{2,3}}'), (4, 'svc-orders', 'order.delivered.v1', '{{3}}'),
         (5, 'svc-orders', 'order.cancelled.v1', '{{4,5}}'), (6, 'svc-orders', 'order.refunded.v1', '{{5,6}}'),
+        (12, 'svc-orders', 'order.return_received.v1', '{{3}}'),
         (7, 'svc-payments', 'payment.succeeded.v1', '{{1,2,3,5,6}}'), (8, 'svc-payments', 'payment.canceled.v1', '{{4,7}}'),
         (9, 'svc-payments', 'payment.refunded.v1', '{{5,6}}'), (10, 'svc-payments', 'payment.attempt_failed.v1', '{{1}}'),
         (11, 'svc-payments', 'payment.disputed.v1', '{{3}}')
@@ -376,13 +378,16 @@ def _orders(connection: Connection) -> None:
             "position": "l.place",
             "variant_id": "pg_temp.uid(9, l.v)",
             "product_id": "pg_temp.uid(10, l.v / 2)",
+            "id": "pg_temp.uid(50 + l.place, o.i)",
             "quantity": "l.n",
+            "shipped_quantity": "CASE WHEN kind IN (2, 3) THEN l.n ELSE 0 END",
             "unit_price_amount": "pg_temp.price(l.v)",
             "line_total_amount": "pg_temp.price(l.v) * l.n",
             "tax_amount": "CASE WHEN l.place = 0 THEN 70 ELSE 0 END",
         },
         "o CROSS JOIN LATERAL (VALUES (0, a, quantity), (1, b, 1)) AS l (place, v, n) WHERE kind <> 7",
     )
+    _parcels(connection)
     insert(
         connection,
         "orders_orderpayment",
@@ -437,6 +442,25 @@ def _orders(connection: Connection) -> None:
         },
         "o",
     )
+
+
+def _parcels(connection: Connection) -> None:
+    """One for each shipped order. Of each delivered order one unit of the second line comes back and may be sold again."""
+    lines = "o CROSS JOIN LATERAL (VALUES (0, quantity), (1, 1)) AS l (place, n)"
+    parcel = {"id": "pg_temp.uid(60, i)", "order_id": "id", "created_at": "at"}
+    insert(connection, "orders_shipment", parcel, "o WHERE kind IN (2, 3)")
+    held = {"shipment_id": "pg_temp.uid(60, i)", "line_id": "pg_temp.uid(50 + l.place, i)", "quantity": "l.n"}
+    insert(connection, "orders_shipmentline", held, f"{lines} WHERE kind IN (2, 3)")
+    back = {
+        "id": "pg_temp.uid(61, i)",
+        "order_id": "id",
+        "status": "'received'",
+        "received_at": "at",
+        "updated_at": "at",
+    }
+    insert(connection, "orders_return", back, "o WHERE kind = 3")
+    line = {"part_of_id": "pg_temp.uid(61, i)", "line_id": "pg_temp.uid(51, i)", "quantity": "1"}
+    insert(connection, "orders_returnline", line, "o WHERE kind = 3")
 
 
 def _payments(connection: Connection) -> None:
@@ -552,8 +576,9 @@ def _notifications(connection: Connection) -> None:
         "created_at": "at",
         "data": "CASE WHEN type = 'order.cancelled.v1' THEN '{\"reason\": \"buyer\"}' ELSE '{}' END::jsonb",
     }
-    shown = "type LIKE 'order.%' OR type = 'payment.attempt_failed.v1'"
-    mailed = "type LIKE 'order.%' AND type <> 'order.placed.v1'"
+    orders = "type LIKE 'order.%' AND type <> 'order.return_received.v1'"
+    shown = f"{orders} OR type = 'payment.attempt_failed.v1'"
+    mailed = f"{orders} AND type <> 'order.placed.v1'"
     insert(connection, "notifications_notification", told, f"e WHERE {shown}")
     insert(
         connection, "notifications_email", {**told, "sent_at": "at", "due_at": "NULL"}, f"e WHERE {mailed}"
