@@ -74,11 +74,9 @@ def backlog(site: Site, journal: Journal, *, seed: int) -> dict[str, Any]:
     print(
         f"{journal.now:7.1f} s  {len(orders)} orders paid, {waiting} events wait; events started", flush=True
     )
-    while (left := under_way(site)) and time.monotonic() - started < ARRIVE_SECONDS:
-        time.sleep(0.2)
-    seconds = time.monotonic() - started
+    left, seconds = _wait_for_events(site, started)
     if left:
-        journal.find(f"{seconds:.0f} s after the start of events there is still something under way: {left}")
+        journal.find(f"{seconds:.0f} s after the start of events there are still some under way: {left}")
     settle(site, journal, seconds=60)
     taken = check_arrival(site, journal, marks)
     _check_orders(site, journal, orders)
@@ -88,7 +86,9 @@ def backlog(site: Site, journal: Journal, *, seed: int) -> dict[str, Any]:
     return {
         "orders": len(orders),
         "events that waited": waiting,
-        "seconds until all had arrived": round(seconds, 1),
+        "seconds until all had taken effect": round(seconds, 1),
+        "events taken in that time, by all services": sum(taken.values()),
+        "events a second, all services together": round(sum(taken.values()) / seconds),
         **{
             f"relay of {service}, events a second": rate
             for service, rate in _relay_rates(site, marks).items()
@@ -98,6 +98,22 @@ def backlog(site: Site, journal: Journal, *, seed: int) -> dict[str, Any]:
             for service, rate in _handler_rates(site, marks, taken).items()
         },
     }
+
+
+def _wait_for_events(site: Site, started: float) -> tuple[dict[str, int], float]:
+    """What of the events is still under way when the time is up, and the seconds until nothing was."""
+    last = time.monotonic()
+    quiet = 0
+    while time.monotonic() - started < ARRIVE_SECONDS:
+        left = {what: number for what, number in under_way(site).items() if "event" in what}
+        if left:
+            last, quiet = time.monotonic(), 0
+        else:
+            quiet += 1
+        if quiet == 3:
+            return {}, last - started
+        time.sleep(0.3)
+    return left, time.monotonic() - started
 
 
 def _stocked(site: Site) -> list[Json]:

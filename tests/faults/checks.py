@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -29,7 +30,6 @@ class Reckoning:
         self.stories = [story for story in stories if story.access]
         #: Every order that any buyer sees now, by id.
         self.orders: dict[str, Json] = {}
-        self._kept: set[str] = set()
 
     def everything(self, stock_before: dict[str, int]) -> None:
         with ThreadPoolExecutor(8) as pool:
@@ -96,7 +96,7 @@ class Reckoning:
                 f"{who}: order {order['id']} was paid and is {order['status']} ({order['payment_status']}), which nobody wished"
             )
         if sent.keeps_money:
-            self._kept.add(order["id"])
+            self.site.keeping.add(order["id"])
         elif order["status"] == "cancelled" and order["payment_status"] not in ("unpaid", "refunded"):
             self.journal.find(f"{who}: order {order['id']} is cancelled and {order['payment_status']}")
         if order["status"] in BOUGHT and order["payment_status"] != "paid":
@@ -137,7 +137,7 @@ class Reckoning:
             order = users.get(UUID(order_id))
             net = sum(intent["amount_received"] - intent["amount_refunded"] for intent in intents)
             owed = order["total"]["amount"] if order and order["status"] in BOUGHT else 0
-            if order_id in self._kept:
+            if order_id in self.site.keeping:
                 owed = intents[0]["amount_received"]
             if net != owed:
                 known = f"is {order['status']}" if order else "does not exist"
@@ -237,10 +237,15 @@ def subject_of(access: str) -> str:
     return str(jwt.decode(access, options={"verify_signature": False})["sub"])
 
 
+#: What the audit says of an order in `Site.keeping`, and rightly.
+KEPT_MONEY = "ended-order-keeps-no-money"
+
+
 def audit(site: Site, journal: Journal) -> None:
-    """`make audit` on this stack, where nothing is in flight any more; anything but a clean report is a finding."""
+    """`make audit` on this stack, where nothing is in flight any more; whatever it finds is a finding, but that money is kept
+    of the orders in `Site.keeping`."""
     done = subprocess.run(
-        [str(site.layout.python), "-m", "audit", "--in-flight-limit", "1", "--wait", "1"],
+        [str(site.layout.python), "-m", "audit", "--in-flight-limit", "1", "--wait", "1", "--json"],
         cwd=site.layout.root / "deploy",
         env={
             "PATH": "/usr/bin:/bin",
@@ -252,6 +257,12 @@ def audit(site: Site, journal: Journal) -> None:
         text=True,
         check=False,
     )
-    journal.note("audit", code=done.returncode)
-    if done.returncode:
-        journal.find(f"the audit ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-1500:]}")
+    if done.returncode not in (0, 1):
+        journal.find(f"the audit ended with {done.returncode}: {done.stderr[-1000:]}")
+        return
+    report = json.loads(done.stdout)
+    journal.note("audit", invariants=len(report["invariants"]))
+    for finding in report["findings"]:
+        if finding["invariant"] != KEPT_MONEY or finding["id"] not in site.keeping:
+            said = f"{finding['expected']} expected, {finding['actual']} found"
+            journal.find(f"audit, {finding['invariant']}: {finding['service']} {finding['id']}: {said}")

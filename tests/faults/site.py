@@ -29,6 +29,8 @@ class Site:
     def __init__(self, shop: stack.Stack, *, proxy: int, failpoints: Path) -> None:
         self.shop = shop
         self.failpoints = failpoints
+        #: Cancelled orders whose money could not be paid back: a person has to look at them.
+        self.keeping: set[str] = set()
         self.base_url = services.base_url(shop.env)
         self._proxy = proxy
         self._local = threading.local()

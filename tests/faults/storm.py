@@ -45,8 +45,8 @@ class Weather:
     calm: float
 
 
-LONG = Weather(200, 240.0, (3.0, 8.0), 1, None, 150.0, 150.0, 180.0)
-SHORT = Weather(30, 28.0, (1.5, 3.0), 1, 10, 20.0, 60.0, 60.0)
+LONG = Weather(200, 210.0, (3.0, 8.0), 1, None, 330.0, 150.0, 120.0)
+SHORT = Weather(30, 28.0, (1.5, 3.0), 1, 10, 45.0, 90.0, 60.0)
 
 
 class Storm:
@@ -98,6 +98,8 @@ class Storm:
             self._heal()
             self._say(f"healed; {sum(not buyer.done() for buyer in buyers)} buyers are still at it")
             self.stories = [buyer.result() for buyer in buyers]
+        # Until here every webhook was doubled: most payments of a short run are made after the worst.
+        self.site.provider("DELETE", "/control/faults")
         self._wait_until_ready()
         errands.tidy()
         self._say("waiting until nothing is under way")
@@ -189,13 +191,12 @@ class Storm:
         )
 
     def _heal(self) -> None:
-        """Everything becomes whole again: connections, programs, the provider; nothing is armed any more."""
+        """Connections and programs become whole again; nothing is armed any more."""
         self.journal.note("heal")
         disarm(self.site)
         for link in self.site.links():
             self.site.disturb("pass", link)
         self.site.start_everything()
-        self.site.provider("DELETE", "/control/faults")
 
     def _wait_until_ready(self) -> None:
         """Every program answers and reads its queue."""
@@ -228,7 +229,7 @@ class Storm:
             self._at_least(f"stop {store}", self.weather.rounds)
         for what in ("delay", "cut", "swallow", "swallow_answers"):
             planned = sum(its.what == what for its in self.plan.disturbances)
-            self._at_least(what, max(planned // 3, 1))
+            self._at_least(what, planned // 3)
         self._at_least("connections cut", 5)
         self._at_least("connections swallowed", 5)
         self._at_least("provider: doubled", self.weather.checkouts // 2)

@@ -8,6 +8,7 @@ import argparse
 import fcntl
 import json
 import os
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -28,7 +29,9 @@ CLOCKS = {
 }
 #: Of the services with most failpoints, so that one process serves while another starts again.
 CROWDS = {"SVC_ORDERS__WEB_WORKERS": "3", "SVC_PAYMENTS__WEB_WORKERS": "2"}
-SCENARIOS = ("storm", "backlog", "rush")
+#: In this order: the first two measure, so no proxy stands in their way.
+MEASURING = ("backlog", "rush")
+SCENARIOS = (*MEASURING, "storm")
 
 
 class Proxy:
@@ -99,11 +102,11 @@ def prepare(shop: stack.Stack, extra: dict[str, str] | None = None) -> Proxy:
     return proxy
 
 
-def for_tests(shop: stack.Stack, proxy: Proxy) -> dict[str, str]:
+def for_tests(shop: stack.Stack, proxy: Proxy | None) -> dict[str, str]:
     """What tests/faults reads from its environment."""
     return {
         **shop.for_clients(),
-        "SHOP_PROXY_CONTROL": str(proxy.control),
+        **({"SHOP_PROXY_CONTROL": str(proxy.control)} if proxy else {}),
         "SHOP_FAILPOINTS": str(failpoints(shop.layout)),
         "SHOP_FAULT_REPORTS": str(shop.layout.root / ".local" / "reports"),
     }
@@ -111,13 +114,14 @@ def for_tests(shop: stack.Stack, proxy: Proxy) -> dict[str, str]:
 
 def run(layout: Layout, arguments: argparse.Namespace) -> int:
     """`make test-faults`: the scenarios on a throwaway stack, which is started before and is gone after."""
-    wanted = os.environ.get("SCENARIO") or ",".join(SCENARIOS)
-    unknown = set(wanted.split(",")) - set(SCENARIOS)
-    if unknown:
-        raise Problem(f"SCENARIO={wanted}: there are {', '.join(SCENARIOS)}.")
+    names = (os.environ.get("SCENARIO") or ",".join(SCENARIOS)).split(",")
+    if set(names) - set(SCENARIOS):
+        raise Problem(f"SCENARIO={','.join(names)}: there are {', '.join(SCENARIOS)}.")
     for name in ("SEED", "CHECKOUTS"):
-        if not os.environ.get(name, "1").isdigit():
+        if not (os.environ.get(name) or "1").isdigit():
             raise Problem(f"{name}={os.environ[name]} is not a number.")
+    # Small enough to be typed again.
+    seed = os.environ.get("SEED") or str(random.SystemRandom().randrange(1, 1_000_000))
     state = layout.state / "faults"
     layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (layout.state / "faults.lock").open("w") as lock:
@@ -125,35 +129,48 @@ def run(layout: Layout, arguments: argparse.Namespace) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Problem("`make test-faults` runs already in this folder: wait for it.") from None
-        return _run(Layout(layout.root, state, state / "env"), wanted)
+        return _Run(Layout(layout.root, state, state / "env"), seed).go(names)
 
 
-def _run(layout: Layout, wanted: str) -> int:
-    progress = Progress()
-    # An interrupted run may have left a stack.
-    stack.down(layout, None)
-    postgres.remove_data(layout)
-    shutil.rmtree(layout.state, ignore_errors=True)
-    shop: stack.Stack | None = None
-    try:
-        given = {"GATEWAY_PORT": str(choose_block(1)[0])}
-        shop = stack.create(layout, progress, given, testing=True)
-        proxy = prepare(shop, CROWDS)
-        progress.say("starting a throwaway stack")
-        shop.up()
-        progress.say("everything is up")
-        keep = {
-            name: value for name in ("PATH", "HOME", "SEED", "CHECKOUTS") if (value := os.environ.get(name))
-        }
-        env = {**keep, "LANG": "C.UTF-8", "TZ": "UTC", **services.runtime(layout), **for_tests(shop, proxy)}
-        env["PYTHONPATH"] = str(layout.root / "deploy" / "native")
+class _Run:
+    def __init__(self, layout: Layout, seed: str) -> None:
+        self.layout = layout
+        self.seed = seed
+        self.progress = Progress()
+        self.shop: stack.Stack | None = None
+
+    def go(self, names: list[str]) -> int:
+        # An interrupted run may have left a stack.
+        stack.down(self.layout, None)
+        postgres.remove_data(self.layout)
+        shutil.rmtree(self.layout.state, ignore_errors=True)
+        try:
+            given = {"GATEWAY_PORT": str(choose_block(1)[0])}
+            shop = self.shop = stack.create(self.layout, self.progress, given, testing=True)
+            self.progress.say(f"starting a throwaway stack, SEED={self.seed}")
+            code = 0
+            if measuring := [name for name in names if name in MEASURING]:
+                shop.up()
+                code = self._scenarios(shop, measuring, None)
+            if storms := [name for name in names if name not in MEASURING]:
+                self.progress.say("putting a proxy between the services and all they talk to")
+                proxy = prepare(shop, CROWDS)
+                shop.up()
+                code = self._scenarios(shop, storms, proxy) or code
+            return code
+        finally:
+            self.progress.say("stopping the throwaway stack")
+            stack.down(self.layout, self.shop.env if self.shop else None)
+            self.progress.say("done")
+
+    def _scenarios(self, shop: stack.Stack, names: list[str], proxy: Proxy | None) -> int:
+        self.progress.say(f"everything is up; {', '.join(names)}")
+        keep = {name: value for name in ("PATH", "HOME", "CHECKOUTS") if (value := os.environ.get(name))}
+        env = {**keep, "SEED": self.seed, "LANG": "C.UTF-8", "TZ": "UTC", **services.runtime(shop.layout)}
+        env |= {**for_tests(shop, proxy), "PYTHONPATH": str(shop.layout.root / "deploy" / "native")}
         return subprocess.run(
-            [str(layout.python), "-m", "faults", *wanted.split(",")],
-            cwd=layout.root / "tests",
+            [str(shop.layout.python), "-m", "faults", *names],
+            cwd=shop.layout.root / "tests",
             env=env,
             check=False,
         ).returncode
-    finally:
-        progress.say("stopping the throwaway stack")
-        stack.down(layout, shop.env if shop else None)
-        progress.say("done")
