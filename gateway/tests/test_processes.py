@@ -33,12 +33,6 @@ def own(tmp_path: Path, environment: dict[str, str], services: Services) -> Iter
     gateway.stop()
 
 
-def workers(gateway: Gateway) -> set[int]:
-    return {
-        int(pid) for pid in Path(f"/proc/{gateway.master}/task/{gateway.master}/children").read_text().split()
-    }
-
-
 def wait_until(holds: Callable[[], object], seconds: float = 5.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
@@ -53,9 +47,9 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_killing_the_master_leaves_no_worker_and_the_port_is_free(own: Gateway) -> None:
-    wait_until(lambda: len(workers(own)) == 2)
-    left = workers(own)
+def test_killing_the_master_leaves_no_process_and_the_port_is_free(own: Gateway) -> None:
+    wait_until(lambda: len(own.workers()) == 2 and "cache manager" in "".join(own.children().values()))
+    left = own.children()
     os.kill(own.master, signal.SIGKILL)
     own.stop()
     wait_until(lambda: not any(alive(pid) for pid in left))
@@ -63,12 +57,21 @@ def test_killing_the_master_leaves_no_worker_and_the_port_is_free(own: Gateway) 
     assert http.get(own.url + PRODUCTS).status_code == 200
 
 
+def test_after_a_reload_too_nothing_outlives_its_master(own: Gateway) -> None:
+    own.reload()
+    wait_until(lambda: "cache manager" in "".join(own.children().values()))
+    left = own.children()
+    os.kill(own.master, signal.SIGKILL)
+    own.stop()
+    wait_until(lambda: not any(alive(pid) for pid in left))
+
+
 def test_a_killed_worker_is_replaced_and_goes_on_reading_keys_and_deny_list(own: Gateway) -> None:
     own.wait_until_keys_are_read()
-    before = workers(own)
+    before = own.workers()
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: len(workers(own)) == 2 and not workers(own) & before)
+    wait_until(lambda: len(own.workers()) == 2 and not own.workers() & before)
     wait_for_port(own.port)
     own.wait_for_metric("gateway_denylist_age_seconds", lambda age: age < 1.5)
     time.sleep(1.5)
@@ -93,7 +96,7 @@ def test_a_new_configuration_is_taken_without_losing_a_request(own: Gateway, ser
     text = routes.read_text()
     routes.write_text(text.replace('"/healthz"', '"/healthz2"'))
     assert http.get(f"{own.url}/healthz2").status_code == 404
-    before = workers(own)
+    before = own.workers()
     os.kill(own.master, signal.SIGHUP)
     wait_until(lambda: http.get(f"{own.url}/healthz2").status_code == 200)
     wait_until(lambda: not any(alive(pid) for pid in before))
@@ -106,13 +109,14 @@ def test_a_new_configuration_is_taken_without_losing_a_request(own: Gateway, ser
 
 def test_a_bad_route_table_is_refused_and_the_old_one_goes_on(own: Gateway) -> None:
     routes = Path(own.environment["GATEWAY_ROUTES"])
-    before = workers(own)
+    wait_until(lambda: len(own.workers()) == 2)
+    before = own.workers()
     routes.write_text(routes.read_text().replace('auth = "optional"', 'auth = "sometimes"', 1))
     os.kill(own.master, signal.SIGHUP)
     wait_until(lambda: "auth must be one of" in own.error_log())
     assert "line" in own.error_log()
     assert http.get(own.url + PRODUCTS).status_code == 200
-    assert workers(own) == before
+    assert own.workers() == before
 
 
 def test_a_graceful_stop_finishes_what_runs(own: Gateway, services: Services) -> None:
@@ -134,11 +138,11 @@ def test_after_a_reload_the_keys_are_still_there_and_another_audience_counts_at_
     good = bearer()
     assert http.get(f"{own.url}/api/v1/orders", headers=good).status_code == 200
     services["svc-accounts"].stop()
-    old = workers(own)
+    old = own.workers()
     os.kill(own.master, signal.SIGHUP)
     wait_until(lambda: not any(alive(pid) for pid in old))
     assert http.get(f"{own.url}/api/v1/orders", headers=good).status_code == 200
-    old = workers(own)
+    old = own.workers()
     assert render(own.environment | {"JWT_AUDIENCE": "another-shop"}).returncode == 0
     os.kill(own.master, signal.SIGHUP)
     wait_until(lambda: not any(alive(pid) for pid in old))
@@ -160,7 +164,7 @@ def files_open_for_writing(pid: int) -> set[str]:
 
 def test_everything_written_lies_in_the_output_folder(own: Gateway) -> None:
     http.post(f"{own.url}/api/v1/cart/lines", content=b"x" * 60_000)
-    written = {target for pid in workers(own) | {own.master} for target in files_open_for_writing(pid)}
+    written = {target for pid in own.workers() | {own.master} for target in files_open_for_writing(pid)}
     assert written >= {str(own.output / "access.log"), str(own.output / "error.log")}
     for target in written:
         assert target.startswith((str(own.output), "/dev/")), target

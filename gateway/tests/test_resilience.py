@@ -228,6 +228,7 @@ def test_a_mistake_is_refused_under_load_and_the_old_table_goes_on(
     text = (FOLDER / "routes.lua").read_text()
     routes.write_text(text)
     gateway = make(GATEWAY_ROUTES=str(routes))
+    assert http.get(gateway.url + METHODS).status_code == 200
     before = gateway.workers()
     with load(gateway, read, write, headers={"Connection": "close"}) as found:
         routes.write_text(text.replace('time = "long"', 'time = "endless"', 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -78,11 +79,24 @@ class Gateway:
         environment = dict(os.environ) | self.environment
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
         wait_for_port(self.port)
+        end = time.monotonic() + 10
+        while len(self.workers()) < int(self.environment["GATEWAY_WORKERS"]):
+            if time.monotonic() > end:
+                raise TimeoutError("the workers do not start")
+            time.sleep(0.02)
         return self
 
+    def children(self) -> dict[int, str]:
+        """Every process of the master and what it calls itself."""
+        children = Path(f"/proc/{self.master}/task/{self.master}/children").read_text().split()
+        found = {}
+        for pid in children:
+            with contextlib.suppress(FileNotFoundError):
+                found[int(pid)] = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0")
+        return found
+
     def workers(self) -> set[int]:
-        children = Path(f"/proc/{self.master}/task/{self.master}/children")
-        return {int(pid) for pid in children.read_text().split()}
+        return {pid for pid, name in self.children().items() if "worker process" in name}
 
     def signal_reload(self) -> None:
         os.kill(self.master, signal.SIGHUP)
