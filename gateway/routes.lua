@@ -124,6 +124,7 @@ return {
     route("POST", "/api/v1/orders/{id}/payments",          { auth = "required" }),
     route("POST", "/api/v1/orders/{id}/cancel",            { auth = "required" }),
     route("GET",  "/api/v1/orders/{id}/invoice",           { auth = "required", time = "long" }),
+    route("GET",  "/api/v1/orders/{id}/credit-notes/{refund}", { auth = "required", time = "long" }),
     route("GET POST", "/api/v1/orders/{id}/returns",       { auth = "required" }),
     route("POST", "/api/v1/orders/{id}/ship",              { auth = "required", roles = { "seller", "staff" } }),
     route("POST", "/api/v1/orders/{id}/deliver",           { auth = "required", roles = { "staff" } }),

@@ -15,6 +15,8 @@ globals()["SPECTACULAR_SETTINGS"]["ENUM_NAME_OVERRIDES"] = {
 ORDER_PAYMENT_WINDOW_SECONDS = env.int("ORDER_PAYMENT_WINDOW_SECONDS", 1800, validate=Range(min=1))
 # What a buyer gets at least when a payment that was processing fails late.
 ORDER_PAYMENT_RETRY_SECONDS = env.int("ORDER_PAYMENT_RETRY_SECONDS", 600, validate=Range(min=1))
+# Who issues invoices: name, address, tax number, a line each.
+INVOICE_ISSUER = env.str("INVOICE_ISSUER", "The Shop").replace("\\n", "\n").strip() or "The Shop"
 # For how many days after its delivery an order can be sent back.
 ORDER_RETURN_DAYS = env.int("ORDER_RETURN_DAYS", 30, validate=Range(min=0))
 # For how long a checkout belongs to the request that runs it. Longer than REQUEST_TIMEOUT_SECONDS, so that only the

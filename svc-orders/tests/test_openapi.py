@@ -37,6 +37,8 @@ def test_every_operation_has_its_name(schema: dict[str, Any]):
         "orders_admin_list",
         "orders_admin_retrieve",
         "orders_refund",
+        "orders_invoice",
+        "orders_credit_note",
         "orders_returns_list",
         "orders_returns_create",
         "orders_returns_approve",

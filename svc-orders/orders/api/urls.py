@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from orders.api import returns, staff, views
+from orders.api import invoices, returns, staff, views
 
 urlpatterns = [
     path("orders", views.OrdersView.as_view()),
@@ -20,5 +20,7 @@ urlpatterns = [
     path("orders/<uuid:order_id>/ship", staff.ShipView.as_view()),
     path("orders/<uuid:order_id>/deliver", staff.DeliverView.as_view()),
     path("orders/<uuid:order_id>/refund", staff.RefundView.as_view()),
+    path("orders/<uuid:order_id>/invoice", invoices.InvoiceView.as_view()),
+    path("orders/<uuid:order_id>/credit-notes/<uuid:refund_id>", invoices.CreditNoteView.as_view()),
     path("orders/<uuid:order_id>/returns", returns.ReturnsView.as_view()),
 ]

@@ -3,8 +3,10 @@
 orders    what buyers see, and what a checkout looks up
 staff     what staff and sellers see
 returns   goods that come back, refunds
+invoices  documents for the buyer's books
 """
 
+from orders.selectors.invoices import get_credit_note, get_invoice
 from orders.selectors.orders import (
     earlier_orders_of_cart,
     get_order_json,
@@ -19,6 +21,8 @@ from orders.selectors.staff import get_order_for, orders_for, staff_document
 
 __all__ = [
     "earlier_orders_of_cart",
+    "get_credit_note",
+    "get_invoice",
     "get_order_for",
     "get_order_json",
     "get_return",
