@@ -55,6 +55,13 @@ def test_a_port_named_on_the_command_line_wins_and_is_kept(path: Path) -> None:
     assert envfile.complete(path, SERVICES, {})["GATEWAY_PORT"] == "9090"
 
 
+def test_a_setting_of_one_service_that_is_given_later_is_written_too(path: Path) -> None:
+    envfile.complete(path, SERVICES, {})
+    name = f"{envfile.prefix(SERVICES[0])}__LOG_LEVEL"
+    envfile.complete(path, SERVICES, {name: "DEBUG"})
+    assert envfile.complete(path, SERVICES, {})[name] == "DEBUG"
+
+
 def test_a_new_service_gets_its_names_and_the_old_ones_keep_their_values(path: Path) -> None:
     before = envfile.complete(path, SERVICES[:1], {})
     after = envfile.complete(path, SERVICES, {})
