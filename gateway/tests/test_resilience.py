@@ -43,15 +43,19 @@ Ask = Callable[[httpx.Client], httpx.Response]
 
 
 @contextmanager
-def load(gateway: Gateway, *asks: Ask, headers: dict[str, str] | None = None) -> Iterator[Counter[int]]:
-    """Clients that ask one after the other as long as the block runs; gives the count of each status."""
-    found: Counter[int] = Counter()
+def load(gateway: Gateway, *asks: Ask, headers: dict[str, str] | None = None) -> Iterator[Counter[int | str]]:
+    """Clients that ask one after the other as long as the block runs; gives the count of each status, and of each way in
+    which no answer came."""
+    found: Counter[int | str] = Counter()
     stop = threading.Event()
 
     def run(ask: Ask) -> None:
         with http.session(base_url=gateway.url, headers=headers or {}) as client:
             while not stop.is_set():
-                found[ask(client).status_code] += 1
+                try:
+                    found[ask(client).status_code] += 1
+                except httpx.HTTPError as error:
+                    found[repr(error)] += 1
 
     threads = [threading.Thread(target=run, args=(ask,)) for ask in asks for _ in range(2)]
     for thread in threads:

@@ -111,6 +111,7 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
+        wbufsize = 65536  # head and body in one piece: a kill between them would be half an answer
 
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
