@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -15,13 +14,12 @@ from rest_framework.views import APIView
 from orders import selectors, services
 from orders.api.serializers import (
     OrderFilterSerializer,
-    OrderSerializer,
     RefundRequestSerializer,
     RefundSerializer,
     ShipSerializer,
     StaffOrderSerializer,
 )
-from orders.api.views import ETAG, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, IF_MATCH, if_match, order_response
+from orders.api.views import ETAG, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED, IF_MATCH, if_match
 from orders.models import Order
 from shared_lib.api.etags import etag_of
 from shared_lib.api.idempotency import idempotent
@@ -72,13 +70,13 @@ class ShipView(APIView):
         operation_id="orders_ship",
         summary="A parcel of a confirmed order leaves",
         description="The order is `shipped` when nothing is left. Sellers ship lines of their own. 409 `order_not_shippable` "
-        "unless the order is confirmed; 409 `lines_not_shippable` with `lines: [{variant_id, requested, left}]`. Staff is "
-        "answered the order, a seller what `GET /orders/admin/{id}` shows.",
+        "unless the order is confirmed; 409 `lines_not_shippable` with `lines: [{variant_id, requested, left}]`. The answer "
+        "is what `GET /orders/admin/{id}` shows to who asks.",
         parameters=[IF_MATCH, ETAG],
         request=ShipSerializer,
-        responses={200: OrderSerializer, **problems(403, 404, 409, 412)},
+        responses={200: StaffOrderSerializer, **problems(403, 404, 409, 412)},
     )
-    def post(self, request: Request, order_id: UUID) -> HttpResponse:
+    def post(self, request: Request, order_id: UUID) -> Response:
         user = bearer(request)
         body = ShipSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -89,7 +87,7 @@ class ShipView(APIView):
             precondition=if_match(request),
             **body.validated_data,
         )
-        return order_response(order_id, user) if user.is_staff else _answer(order_id, request)
+        return _answer(order_id, request)
 
 
 class DeliverView(APIView):
@@ -98,14 +96,14 @@ class DeliverView(APIView):
     @extend_schema(
         operation_id="orders_deliver",
         summary="Every parcel has arrived",
-        description="409 `order_not_deliverable` unless the order is shipped.",
+        description="409 `order_not_deliverable` unless the order is shipped. The answer is what `GET /orders/admin/{id}` shows.",
         parameters=[IF_MATCH, ETAG],
         request=None,
-        responses={200: OrderSerializer, **problems(403, 404, 409, 412)},
+        responses={200: StaffOrderSerializer, **problems(403, 404, 409, 412)},
     )
-    def post(self, request: Request, order_id: UUID) -> HttpResponse:
+    def post(self, request: Request, order_id: UUID) -> Response:
         services.deliver_order(order_id=order_id, who=bearer(request).id, precondition=if_match(request))
-        return order_response(order_id, bearer(request))
+        return _answer(order_id, request)
 
 
 class RefundView(APIView):
