@@ -15,23 +15,30 @@ COPY ${SERVICE}/requirements.lock /build/
 RUN --mount=type=cache,target=/var/cache/pip \
     /build/tools/bin/pip --python /venv/bin/python install --quiet --require-hashes --no-deps --only-binary :all: --compile -r /build/requirements.lock
 # Leaves out what no process reads: sources and compiled texts of languages that the shop does not speak, Django's geometry and
-# the admin's pages, stubs, other people's tests, all of the S3 client that is about other things than S3, what Stripe's client
-# has for type checkers only, and symbols for debuggers.
+# the admin's pages, the pages of an API to click through, stubs, other people's tests, all of the S3 client that is about other
+# things than S3 (its table of endpoints may be compressed), what Stripe's client has for type checkers only, AVIF, which is no
+# kind of picture that the shop takes in or makes and needs the largest library of all, and symbols for debuggers (bundled
+# libraries have none). What is left must still load.
 RUN cd /venv/lib/python*/site-packages \
     && find . -path '*/locale/*' -type d -path '*/locale/[a-z]*' -prune ! -name en ! -name de ! -name zh_Hans -exec rm -rf {} + \
     && find . \( -name '*.po' -o -name '*.pyi' \) -delete \
-    && rm -rf django/contrib/gis django/contrib/admin/static stripe/params \
+    && rm -rf django/contrib/gis django/contrib/admin/static rest_framework/static stripe/params PIL/_avif.*.so pillow.libs/libavif-* \
     && find . -type d \( -name tests -o -name test \) ! -path './django/*' -prune -exec rm -rf {} + \
     && if [ -d botocore/data ]; then \
-        find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} +; fi \
-    && find . -name '*.so' ! -path '*.libs/*' -exec strip --strip-unneeded {} +
+        find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} + \
+        && find boto3/data -mindepth 1 -maxdepth 1 -type d ! -name s3 -exec rm -rf {} + \
+        && gzip -9n botocore/data/endpoints.json; fi \
+    && find . -name '*.so' ! -path '*.libs/*' -exec strip --strip-unneeded {} + \
+    && if [ -d boto3 ]; then /venv/bin/python -c "import boto3; boto3.resource('s3', region_name='eu-central-1')"; fi \
+    && if [ -d PIL ]; then /venv/bin/python -c "from PIL import Image, ImageFont; Image.init(); ImageFont.load_default(9)"; fi
 COPY shared-lib /build/shared-lib
 RUN /build/tools/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir /build/wheels /build/shared-lib \
     && /build/tools/bin/pip --python /venv/bin/python install --quiet --no-index --no-deps --compile /build/wheels/*.whl
 COPY ${SERVICE} /app
 RUN python -m compileall -q /app
 
-# The base without what only installs software: package managers, Perl, pip. A layer that all services share.
+# The base without what only installs or builds software (package managers, Perl, pip, headers), windows to click at, and the
+# table of time zones, which every service has from PyPI. A layer that all services share.
 FROM ${PYTHON_IMAGE} AS trimmed
 # Pictures, and what the sandbox provider knows, go to volumes, which take their first owner from here.
 RUN groupadd --gid 10001 shop \
@@ -40,9 +47,9 @@ RUN groupadd --gid 10001 shop \
     && rm -rf /usr/bin/apt* /usr/lib/apt /usr/lib/*/libapt-* /etc/apt /var/lib/apt /var/cache/apt /usr/bin/sqv \
         /usr/bin/dpkg* /usr/share/dpkg /var/lib/dpkg/info /usr/bin/perl* /usr/lib/*/perl* /usr/share/perl* \
         /usr/lib/*/gconv /usr/bin/localedef /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info \
-        /usr/share/python-wheels /usr/local/bin/pip* \
+        /usr/share/python-wheels /usr/local/bin/pip* /usr/local/include /usr/share/zoneinfo \
     && cd "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
-    && rm -rf ensurepip idlelib test pydoc_data turtledemo site-packages/pip*
+    && rm -rf ensurepip idlelib test pydoc_data turtledemo tkinter lib-dynload/_tkinter.* site-packages/pip*
 
 FROM scratch
 ARG SERVICE
