@@ -30,6 +30,7 @@ class Reckoning:
         self.stories = [story for story in stories if story.access]
         #: Every order that any buyer sees now, by id.
         self.orders: dict[str, Json] = {}
+        self._refunded: set[str] = set()
 
     def everything(self, stock_before: dict[str, int]) -> None:
         with ThreadPoolExecutor(8) as pool:
@@ -99,7 +100,9 @@ class Reckoning:
             self.site.keeping.add(order["id"])
         elif order["status"] == "cancelled" and order["payment_status"] not in ("unpaid", "refunded"):
             self.journal.find(f"{who}: order {order['id']} is cancelled and {order['payment_status']}")
-        if order["status"] in BOUGHT and order["payment_status"] != "paid":
+        if sent.gets_money_back:
+            self._refunded.add(order["id"])
+        elif order["status"] in BOUGHT and order["payment_status"] != "paid":
             self.journal.find(f"{who}: order {order['id']} is confirmed and {order['payment_status']}")
 
     def _look_at_inbox(self, client: Client, who: str, seen: dict[str, Json]) -> None:
@@ -133,10 +136,19 @@ class Reckoning:
             if intent["metadata"].get("order_id") in ours and intent["amount_received"]:
                 charged[intent["metadata"]["order_id"]].append(intent)
         self.journal.count("charges compared", sum(map(len, charged.values())))
+        back: Counter[str] = Counter()
+        for row in self.site.rows(
+            "svc-orders",
+            "SELECT order_id::text, amount FROM orders_refund WHERE status = 'succeeded' AND order_id::text = ANY(%s)",
+            (list(self._refunded),),
+        ):
+            back[row["order_id"]] += row["amount"]
         for order_id, intents in charged.items():
             order = users.get(UUID(order_id))
             net = sum(intent["amount_received"] - intent["amount_refunded"] for intent in intents)
             owed = order["total"]["amount"] if order and order["status"] in BOUGHT else 0
+            if order_id in self._refunded:
+                owed -= back[order_id]
             if order_id in self.site.keeping:
                 owed = intents[0]["amount_received"]
             if net != owed:
@@ -144,11 +156,8 @@ class Reckoning:
                 self.journal.find(
                     f"order {order_id} {known}, {owed} is owed for it and the provider holds {net}: {[i['id'] for i in intents]}"
                 )
-            if (
-                order
-                and order["status"] in BOUGHT
-                and len([i for i in intents if i["amount_refunded"] == 0]) != 1
-            ):
+            holding = [intent for intent in intents if intent["amount_refunded"] < intent["amount_received"]]
+            if owed and len(holding) != 1:
                 self.journal.find(f"order {order_id} was charged {len(intents)} times")
         for order_id, order in self.orders.items():
             if order["status"] in BOUGHT and order_id not in charged:
@@ -170,6 +179,14 @@ class Reckoning:
             if order["status"] in BOUGHT:
                 for line in order["lines"]:
                     sold[line["variant_id"]] += line["quantity"]
+        for row in self.site.rows(
+            "svc-orders",
+            "SELECT line.variant_id::text, sum(part.quantity)::int AS quantity FROM orders_returnline part"
+            " JOIN orders_return return ON return.id = part.part_of_id JOIN orders_orderline line ON line.id = part.line_id"
+            " WHERE return.status = 'received' AND line.order_id::text = ANY(%s) GROUP BY 1",
+            (list(self._refunded),),
+        ):
+            sold[row["variant_id"]] -= row["quantity"]
         for variant, now in stock_of(self.site, before).items():
             if now["on_hand"] != before[variant] - sold[variant]:
                 self.journal.find(

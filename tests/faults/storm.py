@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from faults import checks
 from faults.actors import Cast, disarm
 from faults.arrival import check_arrival, mark
-from faults.buyers import Buyer, Story
+from faults.buyers import Story
 from faults.client import Client, Json, new_key
 from faults.crowd import people, staff_token
 from faults.errands import Errands
+from faults.intentions import Buyer
 from faults.journal import Journal
 from faults.plan import INTENTIONS, PROCESS_KINDS, STORES, Plan, Purchase, make_plan, purchase
 from faults.settle import settle
