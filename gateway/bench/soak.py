@@ -44,7 +44,7 @@ async def disturb(client: redis.Redis, seconds: float) -> None:
     while time.monotonic() < end:
         client.incr("gateway:cache:catalog")
         number = client.incrby("gateway:cache:products:version", 2)
-        client.zadd("gateway:cache:products", {uuid.uuid4().hex: number, f"lamp-{number}": number})  # type: ignore[dict-item]
+        client.zadd("gateway:cache:products", {uuid.uuid4().hex: number, f"lamp-{number}": number})
         client.zadd("gateway:revoked", {f"sid:{uuid.uuid4()}": time.time() + 60})
         client.incr("gateway:revoked:version")
         await asyncio.sleep(5)

@@ -62,7 +62,7 @@ def versions(redis_server: RedisServer) -> Iterator[redis.Redis]:
 
 def changed(versions: redis.Redis, *names: str) -> None:
     """Products changed, as svc-catalog tells it."""
-    number = int(versions.incrby("gateway:cache:products:version", len(names)))  # type: ignore[arg-type]
+    number = int(versions.incrby("gateway:cache:products:version", len(names)))
     versions.zadd("gateway:cache:products", dict.fromkeys(names, number))
 
 

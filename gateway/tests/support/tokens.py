@@ -107,7 +107,7 @@ def headers(key: Key, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in made.items() if value is not None}
 
 
-def sign(key: Key, header: Any, payload: Any) -> str:
+def sign(key: Key | RsaKey, header: Any, payload: Any) -> str:
     """A token of any header and payload, also of those that no library would sign. Strings are taken as they are."""
     parts = [part if isinstance(part, str) else b64(json.dumps(part).encode()) for part in (header, payload)]
     text = ".".join(parts)
