@@ -88,7 +88,7 @@ class Storm:
         self._say(
             f"{self.weather.checkouts} buyers, faults for {self.weather.seconds:.0f} s, seed {self.plan.seed}"
         )
-        cast = Cast(self.plan, self.site, self.journal, points_at_once=6, points=self.weather.points)
+        cast = Cast(self.plan, self.site, self.journal, points_at_once=2, points=self.weather.points)
         errands = Errands(self.site, self.journal, cast.stop, cast.trapper, spare=spare, odd=odd)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             cast.begin()
