@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from orders import services
 from orders.exceptions import LinesNotShippable, OrderNotCancellable, OrderNotShippable
-from orders.models import OrderLine, Shipment
+from orders.models import OrderLine, Shipment, ShipmentLine
 from shared_lib.contracts.events import OrderCancelled, OrderShipped
 from shared_lib.exceptions import NotFound
 from shared_lib.ids import uuid7
@@ -193,3 +195,21 @@ def test_staff_finds_orders_by_seller(market: Market, api: Any):
     staff = api.as_user(roles=("staff",))
     assert staff.get(f"/api/v1/orders/admin?seller_id={market.seller}").json()["count"] == 1
     assert staff.get(f"/api/v1/orders/admin?seller_id={uuid7()}").json()["count"] == 0
+
+
+def test_parcels_of_before_get_the_lines_that_they_held(market: Market):
+    """Once an order went in one parcel, and nothing said which lines were in it."""
+    services.ship_order(order_id=market.order_id, who=uuid7(), is_staff=True, **PARCEL)
+    ShipmentLine.objects.all().delete()
+    OrderLine.objects.update(shipped_quantity=0)
+    fill = import_module("orders.migrations.0005_lines_of_earlier_parcels").FILL
+
+    for _ in range(2):
+        with connection.cursor() as cursor:
+            cursor.execute(fill)
+
+        assert {line.variant_id: line.shipped_quantity for line in OrderLine.objects.all()} == {
+            market.mine: 2,
+            market.other: 1,
+        }
+        assert sorted(ShipmentLine.objects.values_list("quantity", flat=True)) == [1, 2]
