@@ -325,3 +325,55 @@ def _assert_stock_is_right(buyer: Buyer) -> None:
         if payment["user_id"] == str(buyer.id) and payment["status"] != "canceled"
     }
     assert payable == {str(order.payment_id) for order in orders}
+
+
+def test_two_refunds_of_everything_at_once_pay_back_once(paid: Buyer):
+    order = paid.order()
+
+    def refund() -> Refund:
+        return services.refund_order(order_id=order.id, who=uuid7())
+
+    results = at_once(refund, refund, refund)
+
+    assert _kinds(results) == {"Refund": 1, "OrderNotRefundable": 2}
+    assert [row.amount for row in Refund.objects.all()] == [order.total_amount]
+
+
+def test_a_parcel_that_two_people_send_at_once_leaves_once(paid: Buyer):
+    order_id = paid.order().id
+
+    def ship() -> Order:
+        return services.ship_order(order_id=order_id, who=uuid7(), carrier="DHL", tracking_number="1")
+
+    assert _kinds(at_once(ship, ship)) == {"Order": 1, "OrderNotShippable": 1}
+
+
+def test_cancelling_against_shipping_ends_in_one_of_both(make_buyer: Any, shop: Shop, deliver: Any):
+    for _ in range(ROUNDS):
+        buyer = make_buyer()
+        buyer.place()
+        deliver(payment_succeeded(shop.move_payment(buyer.order().payment_id, "succeeded")))
+        order_id = buyer.order().id
+
+        at_once(
+            partial(services.cancel_order, order_id=order_id, who=buyer.id),
+            partial(services.ship_order, order_id=order_id, who=uuid7(), carrier="DHL", tracking_number="1"),
+        )
+
+        refunds = Refund.objects.filter(order_id=order_id).count()
+        assert (buyer.order().status, refunds) in {("cancelled", 1), ("shipped", 0)}
+
+
+def test_a_return_that_is_received_twice_at_once_pays_back_once(paid: Buyer):
+    order_id = paid.order().id
+    services.ship_order(order_id=order_id, who=uuid7(), carrier="DHL", tracking_number="1")
+    found = services.request_return(
+        order_id=order_id, user_id=paid.id, lines={paid.variant: 1}, reason="too small"
+    )
+    services.approve_return(return_id=found.id, who=uuid7())
+
+    def receive() -> Any:
+        return services.receive_return(return_id=found.id, who=uuid7(), restock=True)
+
+    assert _kinds(at_once(receive, receive)) == {"Return": 1, "ReturnNotReceivable": 1}
+    assert Refund.objects.count() == 1
