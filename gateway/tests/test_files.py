@@ -69,4 +69,6 @@ def test_in_development_the_mail_catcher_and_the_sandbox_have_their_pages(
     assert answer.status_code == 200
     assert (services.last.service, services.last.target) == (service, target)
     assert "Content-Security-Policy" not in answer.headers
+    # By this the sandbox knows that a browser asks: all but its pages is 404 then, even with its key.
+    assert services.last.header("X-Forwarded-For")
     assert client.get("/dev/other").status_code == 404
