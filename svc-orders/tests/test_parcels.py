@@ -20,7 +20,7 @@ from tests.conftest import Buyer
 from tests.messages import payment_succeeded, stock_shortage
 from tests.shop import Shop
 
-PARCEL = {"carrier": "DHL", "tracking_number": "JD014600"}
+PARCEL: dict[str, Any] = {"carrier": "DHL", "tracking_number": "JD014600"}
 
 
 @dataclass
