@@ -43,7 +43,14 @@ def run_storm(site: Site, seed: int, weather: Weather) -> Journal:
     try:
         storm.go()
     finally:
-        finish("storm", seed, journal, checkouts=weather.checkouts, seconds_of_faults=weather.seconds)
+        finish(
+            "storm",
+            seed,
+            journal,
+            checkouts=weather.checkouts,
+            seconds_of_faults=storm.plan.seconds,
+            pace=storm.pace,
+        )
     return journal
 
 

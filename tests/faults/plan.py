@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PROCESS_KINDS = ("web", "events", "worker")
 STORES = ("rabbitmq", "postgres", "redis", "sandbox")
@@ -106,6 +106,18 @@ class Plan:
     kills: tuple[Kill, ...]
     outages: tuple[Outage, ...]
     disturbances: tuple[Disturbance, ...]
+
+
+def stretched(plan: Plan, pace: float) -> Plan:
+    """The same for a machine that is `pace` times as slow: all moments later, what lasts lasts as long."""
+    return replace(
+        plan,
+        seconds=plan.seconds * pace,
+        purchases=tuple(replace(its, start=its.start * pace) for its in plan.purchases),
+        kills=tuple(replace(its, at=its.at * pace) for its in plan.kills),
+        outages=tuple(replace(its, at=its.at * pace) for its in plan.outages),
+        disturbances=tuple(replace(its, at=its.at * pace) for its in plan.disturbances),
+    )
 
 
 def make_plan(

@@ -16,7 +16,7 @@ from faults.crowd import people, staff_token
 from faults.errands import Errands
 from faults.intentions import Buyer
 from faults.journal import Journal
-from faults.plan import INTENTIONS, PROCESS_KINDS, STORES, Plan, Purchase, make_plan, purchase
+from faults.plan import INTENTIONS, PROCESS_KINDS, STORES, Plan, Purchase, make_plan, purchase, stretched
 from faults.settle import settle
 from faults.site import Site
 from shop.problems import Problem
@@ -27,6 +27,9 @@ WANTED = 12
 #: Of the products that buyers want, so many have so few units that some buyers come too late.
 SCARCE, SCARCE_UNITS = 2, 12
 AT_ONCE = 32
+#: A processor that is shared with much else takes longer to start what was killed: then less is killed in the same time.
+SLOWEST = 4.0
+MEASURED_SECONDS = 0.5
 #: Buyers beyond the plan who come while failpoints are missing: fewer than seconds.
 MOST_MORE = 1000
 
@@ -50,16 +53,23 @@ LONG = Weather(200, 210.0, (3.0, 8.0), 1, None, 330.0, 150.0, 120.0)
 SHORT = Weather(30, 28.0, (1.5, 3.0), 1, 10, 45.0, 90.0, 60.0)
 
 
+def slowness() -> float:
+    """How many times as slow as it could be this machine is now, for all that others do on it: 1 to `SLOWEST`."""
+    began, used = time.perf_counter(), time.process_time()
+    while time.process_time() - used < MEASURED_SECONDS:
+        pass
+    return min(max((time.perf_counter() - began) / MEASURED_SECONDS, 1.0), SLOWEST)
+
+
 class Storm:
     """One run. `go` returns when it is over and everything has been compared; what was wrong is in the journal."""
 
     def __init__(self, site: Site, journal: Journal, *, seed: int, weather: Weather, window: float) -> None:
         self.site = site
         self.journal = journal
-        self.weather = weather
         self.window = window
         self.stories: list[Story] = []
-        self.plan: Plan = make_plan(
+        plan = make_plan(
             seed=seed,
             checkouts=weather.checkouts,
             seconds=weather.seconds,
@@ -67,6 +77,14 @@ class Storm:
             links=site.links(),
             outage=weather.outage,
             rounds=weather.rounds,
+        )
+        self.pace = slowness()
+        self.plan: Plan = stretched(plan, self.pace)
+        self.weather = replace(
+            weather,
+            tail=weather.tail * self.pace,
+            patience=weather.patience * self.pace,
+            calm=weather.calm * self.pace,
         )
         self._staff = staff_token(site)
         self._people = iter(people(site, weather.checkouts + MOST_MORE))
@@ -86,7 +104,7 @@ class Storm:
 
         self.journal.begin()
         self._say(
-            f"{self.weather.checkouts} buyers, faults for {self.weather.seconds:.0f} s, seed {self.plan.seed}"
+            f"{self.weather.checkouts} buyers, faults for {self.plan.seconds:.0f} s, pace {self.pace:.1f}, seed {self.plan.seed}"
         )
         cast = Cast(self.plan, self.site, self.journal, points_at_once=2, points=self.weather.points)
         errands = Errands(self.site, self.journal, cast.stop, cast.trapper, spare=spare, odd=odd)
@@ -163,13 +181,13 @@ class Storm:
         for its in self.plan.purchases:
             time.sleep(max(its.start - self.journal.now, 0))
             come(its)
-        time.sleep(max(self.weather.seconds - self.journal.now, 0))
+        time.sleep(max(self.plan.seconds - self.journal.now, 0))
         cast.relent()
         self.journal.note("only failpoints from here", missing=len(cast.trapper.missing))
         self._say(f"failpoints: {len(cast.trapper.hit)} hit, {len(cast.trapper.missing)} to go")
         rng = random.Random(f"{self.plan.seed} more")
         number = len(self.plan.purchases)
-        until = self.weather.seconds + self.weather.tail
+        until = self.plan.seconds + self.weather.tail
         while cast.trapper.missing and self.journal.now < until:
             if sum(not buyer.done() for buyer in buyers) < AT_ONCE // 2:
                 intention = rng.choices(list(INTENTIONS), list(INTENTIONS.values()))[0]

@@ -8,7 +8,7 @@ import random
 import pytest
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_while_everything_breaks_nothing_is_lost_and_nothing_happens_twice() -> None:
     from faults.__main__ import find_site, run_storm
     from faults.storm import SHORT
