@@ -1,7 +1,7 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart shell seed demo audit venv bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs
+.PHONY: help up down clean ps logs restart shell seed demo audit venv bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs
 export SERVICE RUNTIME SEED CHECKOUTS SCENARIO BREAK
 
 ## Run the shop
@@ -50,6 +50,8 @@ venv:  ## Install the distribution's packages and Python libraries only
 
 ## Measure it
 
+bench-checkout:  ## Purchases a second in the shop that runs as host processes, and what each costs (ARGS="--seconds 30")
+	@deploy/shop bench-checkout $(ARGS)
 bench-gateway:  ## CPU a request beside bare Nginx, a file and auth_request to Django, in two minutes
 	@cd gateway && ../.local/venv/bin/python -m bench.bench $(ARGS)
 soak-gateway:  ## Ten minutes at 2,000 requests a second, each answer checked (ARGS="--minutes 1")

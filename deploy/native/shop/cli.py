@@ -177,12 +177,28 @@ def seed(layout: Layout, arguments: argparse.Namespace) -> int:
 
 def demo(layout: Layout, arguments: argparse.Namespace) -> int:
     """A purchase through the gateway, step by step."""
+    return _client(running(layout), "demo.py")
+
+
+def bench_checkout(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Purchases a second, and what each costs which program."""
     shop = running(layout)
+    options = [] if arguments.service is None else [arguments.service]
+    return _client(
+        shop,
+        "load/checkout.py",
+        *options,
+        *arguments.rest,
+        BENCH_ORDERS_DATABASE=postgres.url("svc-orders", shop.env),
+    )
+
+
+def _client(shop: stack.Stack, script: str, *options: str, **more: str) -> int:
+    """Run a program of the folder `tests` that uses the running shop; returns its exit code."""
     keep = {name: value for name in ("PATH", "TERM", "HOME", "LANG") if (value := os.environ.get(name))}
-    env = {**keep, **shop.for_clients(), **services.runtime(layout)}
-    return subprocess.run(
-        [str(layout.python), "demo.py"], cwd=layout.root / "tests", env=env, check=False
-    ).returncode
+    env = {**keep, **shop.for_clients(), **services.runtime(shop.layout), **more}
+    command = [str(shop.layout.python), script, *options]
+    return subprocess.run(command, cwd=shop.layout.root / "tests", env=env, check=False).returncode
 
 
 def test(layout: Layout, arguments: argparse.Namespace) -> int:
@@ -211,7 +227,22 @@ def lint(layout: Layout, arguments: argparse.Namespace) -> int:
 
 VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
     verb.__name__.replace("_", "-"): verb
-    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, test, test_faults, test_breaks, lint)
+    for verb in (
+        up,
+        down,
+        clean,
+        ps,
+        restart,
+        logs,
+        shell,
+        seed,
+        demo,
+        bench_checkout,
+        test,
+        test_faults,
+        test_breaks,
+        lint,
+    )
 }
 
 
@@ -229,7 +260,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("service", nargs="?", default=os.environ.get("SERVICE") or None)
     parser.add_argument("rest", nargs="*")
-    parsed = parser.parse_args(arguments)
+    parsed, options = parser.parse_known_args(arguments)
+    if options and parsed.verb != "bench-checkout":
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
+    parsed.rest += options
     try:
         return VERBS[parsed.verb](find_layout(), parsed)
     except Problem as problem:

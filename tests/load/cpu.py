@@ -1,0 +1,77 @@
+"""CPU time of every program of a stack of host processes, from /proc: what a load costs, and where."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def seconds_by_program(state: Path) -> dict[str, float]:
+    """CPU seconds, user and system, that each program below the stack's supervisor has used until now.
+
+    `state` is the stack's state folder. A program counts its children, also those that have ended; PostgreSQL is split by
+    the database that a backend serves. Raises FileNotFoundError when no supervisor has run there.
+    """
+    supervisor = int((state / "run" / "supervisord.pid").read_text())
+    parents: dict[int, int] = {}
+    used: dict[int, float] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents[int(folder.name)] = int(fields[1])
+            used[int(folder.name)] = sum(map(int, fields[11:15])) / _TICKS
+    names: dict[int, str] = {}
+    totals: Counter[str] = Counter()
+    for pid, seconds in used.items():
+        top = pid
+        while parents.get(top, 0) not in (0, supervisor):
+            top = parents[top]
+        if parents.get(top) == supervisor:
+            program = names.setdefault(top, _program(top))
+            totals[_backend(pid) or program if program == "postgres" else program] += seconds
+    return dict(totals)
+
+
+def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """The difference, the dearest first. A program that was started again in between is left out where it counts less."""
+    rest = {name: after[name] - before.get(name, 0.0) for name in after}
+    return dict(sorted(((n, s) for n, s in rest.items() if s > 0), key=lambda item: -item[1]))
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _program(pid: int) -> str:
+    """Processes of services have their name for the database in their environment; others are known by their command."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        environment = []
+    for entry in environment:
+        if entry.startswith(b"DATABASE_APPLICATION_NAME="):
+            return entry.partition(b"=")[2].decode()
+    words = _command(pid).split()
+    if "-m" in words[:-1]:
+        return words[words.index("-m") + 1]
+    return words[0].rpartition("/")[2].rstrip(":") if words else str(pid)
+
+
+def _backend(pid: int) -> str | None:
+    """`postgres: svc_orders svc_orders 127.0.0.1(...)` serves svc_orders."""
+    words = _command(pid).split()
+    return (
+        f"postgres {words[2]}"
+        if len(words) > 3 and words[0] == "postgres:" and words[2].startswith("svc_")
+        else None
+    )
