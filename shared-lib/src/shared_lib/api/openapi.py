@@ -51,7 +51,7 @@ class ShopAutoSchema(AutoSchema):
             statuses.append(401)
         if self.method in {"POST", "PUT", "PATCH"}:
             statuses += [413, 415, 422]
-        elif self._is_list_view() and isinstance(self._get_paginator(), CursorPagination):
+        elif self._is_list_view() and isinstance(self._get_paginator(), CursorPagination):  # type: ignore[no-untyped-call]
             statuses.append(422)
         for (status, media_type), response in problems(*statuses).items():
             if str(status) not in responses:

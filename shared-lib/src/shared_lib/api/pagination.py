@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,8 +31,10 @@ class CursorPagination(pagination.CursorPagination):
     ordering = ("-created_at", "-id")
 
     def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> list[Any] | None:
+        if not isinstance(queryset, QuerySet):
+            raise TypeError("Only a query set can be paged by cursor.")
         self._model = queryset.model
         page: list[Any] | None = super().paginate_queryset(queryset, request, view)
         return page
@@ -43,7 +46,9 @@ class CursorPagination(pagination.CursorPagination):
             if cursor is not None and cursor.position is not None:
                 column = self._model._meta.get_field(self.ordering[0].removeprefix("-"))
                 position = column.to_python(cursor.position)
-                if (isinstance(position, datetime) and position.tzinfo is None) or "\0" in cursor.position:
+                if (isinstance(position, datetime) and position.tzinfo is None) or "\0" in str(
+                    cursor.position
+                ):
                     raise NotFound
         except (NotFound, DjangoValidationError):
             raise ValidationError({self.cursor_query_param: ["This is not a cursor of this list."]}) from None
