@@ -94,6 +94,11 @@ def _return(world: World) -> Request:
     }
 
 
+def _credit_note(world: World) -> Request:
+    order, refund = world.refunded()
+    return {"path": {"order_id": order["id"], "refund_id": refund["id"]}}
+
+
 def _of_payment(world: World, body: Json | None = None) -> Request:
     request: Request = {"path": {"payment_id": world.placed()["payment"]["id"]}}
     return request | ({"body": body} if body else {})
@@ -150,6 +155,7 @@ RECIPES: dict[str, Recipe] = {
     "orders_returns_receive": Recipe(
         ADMIN, lambda world: {"path": {"return_id": world.returned(approved=True)["id"]}, "body": {}}
     ),
+    "orders_credit_note": Recipe(BUYER, _credit_note),
     "orders_invoice": Recipe(BUYER, _of_order("confirmed")),
     "orders_retrieve": Recipe(BUYER, _of_order("placed")),
     "orders_cancel": Recipe(BUYER, _of_order("placed")),

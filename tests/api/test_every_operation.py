@@ -70,6 +70,10 @@ def test_no_operation_has_a_catch_all_answer() -> None:
         assert "default" not in operation.definition.raw["responses"], name
 
 
+def test_no_recipe_is_for_an_operation_that_is_gone() -> None:
+    assert set(RECIPES) <= set(OPERATIONS)
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation_succeeds(world: World, session: requests.Session, name: str) -> None:
     assert name in RECIPES, f"api/recipes.py does not say how {name} succeeds"

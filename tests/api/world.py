@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from storefront import Json, Storefront, expect
+from storefront import Json, Storefront, eventually, expect
 
 GUEST, BUYER, SELLER, ADMIN = "guest", "buyer", "seller", "admin"
 
@@ -93,6 +93,18 @@ class World:
         order = self.shipped()
         expect(self.admin.post(f"/orders/{order['id']}/deliver"), 200)
         return self.buyer.wait_for_order(order["id"], "delivered")
+
+    def refunded(self) -> tuple[Json, Json]:
+        """A confirmed order and a refund of it that has reached the buyer."""
+        order = self.confirmed()
+        headers = {"Idempotency-Key": uuid4().hex}
+        expect(self.admin.post(f"/orders/{order['id']}/refund", {"reason": "A favour"}, headers=headers), 201)
+        seen = eventually(
+            lambda: expect(self.admin.get(f"/orders/admin/{order['id']}"), 200),
+            lambda one: one["refunds"][0]["status"] == "succeeded",
+        )
+        self.learn(refund_id=seen["refunds"][0]["id"])
+        return order, seen["refunds"][0]
 
     def returned(self, *, approved: bool = False) -> Json:
         """A return of everything in a delivered order."""
