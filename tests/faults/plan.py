@@ -10,6 +10,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+#: Links that always have connections which somebody uses.
+FIRST_DISTURBANCES = (
+    ("postgres", "cut"),
+    ("postgres", "delay"),
+    ("postgres", "swallow_answers"),
+    ("amqp", "cut"),
+    ("redis", "swallow"),
+)
 PROCESS_KINDS = ("web", "events", "worker")
 STORES = ("rabbitmq", "postgres", "redis", "sandbox")
 
@@ -191,8 +199,9 @@ def _outages(
 
 
 def _disturbances(rng: random.Random, seconds: float, links: Sequence[str]) -> tuple[Disturbance, ...]:
-    """One every two to three seconds; each link meets each kind in turn before chance repeats one."""
-    pairs: list[tuple[str, str]] = []
+    """One every two to three seconds, those that hit most first; each link meets each kind before chance repeats one."""
+    pairs = list(FIRST_DISTURBANCES)
+    rng.shuffle(pairs)
     found = []
     at = 2.0
     while at < seconds:
