@@ -38,7 +38,8 @@ logger = structlog.get_logger(__name__)
 _FORGET_BATCH = 500
 KEPT_FOR = timedelta(hours=24)
 _FIRST_PAUSE_SECONDS = 5
-_LONGEST_PAUSE_SECONDS = 300
+# Short: until it is undone, the buyer may be refused what the checkout still holds.
+_LONGEST_PAUSE_SECONDS = 20
 
 
 def give_up(saga: CheckoutSaga, *, reservation: bool, coupons: bool, payment: bool, error: str) -> None:
