@@ -15,14 +15,15 @@ COPY ${SERVICE}/requirements.lock /build/
 RUN --mount=type=cache,target=/var/cache/pip \
     /build/tools/bin/pip --python /venv/bin/python install --quiet --require-hashes --no-deps --only-binary :all: --compile -r /build/requirements.lock
 # Leaves out what no process reads: sources and compiled texts of languages that the shop does not speak, Django's geometry and
-# the admin's pages, the pages of an API to click through, stubs, other people's tests, all of the S3 client that is about other
+# the admin's pages, the pages of an API to click through, how single terminals draw characters, stubs, other people's tests, all of the S3 client that is about other
 # things than S3 (its table of endpoints may be compressed), what Stripe's client has for type checkers only, AVIF, which is no
 # kind of picture that the shop takes in or makes and needs the largest library of all, and symbols for debuggers (bundled
 # libraries have none). What is left must still load.
 RUN cd /venv/lib/python*/site-packages \
     && find . -path '*/locale/*' -type d -path '*/locale/[a-z]*' -prune ! -name en ! -name de ! -name zh_Hans -exec rm -rf {} + \
     && find . \( -name '*.po' -o -name '*.pyi' \) -delete \
-    && rm -rf django/contrib/gis django/contrib/admin/static rest_framework/static stripe/params PIL/_avif.*.so pillow.libs/libavif-* \
+    && rm -rf django/contrib/gis django/contrib/admin/static rest_framework/static wcwidth/table_grapheme_overrides/_known_* \
+        stripe/params PIL/_avif.*.so pillow.libs/libavif-* \
     && find . -type d \( -name tests -o -name test \) ! -path './django/*' -prune -exec rm -rf {} + \
     && if [ -d botocore/data ]; then \
         find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' -exec rm -rf {} + \
@@ -37,8 +38,8 @@ RUN /build/tools/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-di
 COPY ${SERVICE} /app
 RUN python -m compileall -q /app
 
-# The base without what only installs or builds software (package managers, Perl, pip, headers), windows to click at, and the
-# table of time zones, which every service has from PyPI. A layer that all services share.
+# The base without what only installs or builds software (package managers, Perl, pip, headers), windows to click at, tools of
+# administrators, and libraries that only these linked to. The time zones stay: no lock has them. A layer that all services share.
 FROM ${PYTHON_IMAGE} AS trimmed
 # Pictures, and what the sandbox provider knows, go to volumes, which take their first owner from here.
 RUN groupadd --gid 10001 shop \
@@ -47,9 +48,13 @@ RUN groupadd --gid 10001 shop \
     && rm -rf /usr/bin/apt* /usr/lib/apt /usr/lib/*/libapt-* /etc/apt /var/lib/apt /var/cache/apt /usr/bin/sqv \
         /usr/bin/dpkg* /usr/share/dpkg /var/lib/dpkg/info /usr/bin/perl* /usr/lib/*/perl* /usr/share/perl* \
         /usr/lib/*/gconv /usr/bin/localedef /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info \
-        /usr/share/python-wheels /usr/local/bin/pip* /usr/local/include /usr/share/zoneinfo \
+        /usr/share/python-wheels /usr/local/bin/pip* /usr/local/include /usr/share/keyrings \
+        /usr/share/bash-completion /var/cache/debconf /usr/bin/openssl \
+    && find /usr/sbin -mindepth 1 ! -name ldconfig -delete \
+    && for library in db-5 sepol semanage hogweed nettle; do rm -f /usr/lib/*/lib$library[.-]*; done \
+    && rm -f /usr/lib/*/security/pam_userdb.so \
     && cd "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
-    && rm -rf ensurepip idlelib test pydoc_data turtledemo tkinter lib-dynload/_tkinter.* site-packages/pip*
+    && rm -rf ensurepip idlelib test pydoc_data turtledemo tkinter lib-dynload/_tkinter.* lib-dynload/_dbm.* lib-dynload/_test* site-packages/pip*
 
 FROM scratch
 ARG SERVICE
