@@ -15,8 +15,8 @@ COPY ${SERVICE}/requirements.lock /build/
 RUN --mount=type=cache,target=/var/cache/pip \
     /build/tools/bin/pip --python /venv/bin/python install --quiet --require-hashes --no-deps --only-binary :all: --compile -r /build/requirements.lock
 # Leaves out what no process reads: sources and compiled texts of languages that the shop does not speak, Django's geometry and
-# the admin's pages, the pages of an API to click through, how single terminals draw characters, stubs, other people's tests, all of the S3 client that is about other
-# things than S3 (its table of endpoints may be compressed), what Stripe's client has for type checkers only, AVIF, which is no
+# the admin's pages, the pages of an API to click through, how single terminals draw characters, stubs, other people's tests,
+# all of the S3 client that is about other things than S3 (its table of endpoints may be compressed), what Stripe's client has for type checkers only, AVIF, which is no
 # kind of picture that the shop takes in or makes and needs the largest library of all, and symbols for debuggers (bundled
 # libraries have none). What is left must still load.
 RUN cd /venv/lib/python*/site-packages \
