@@ -181,8 +181,10 @@ _COMMON_SETTINGS: Values = {
     "DATABASE_PREPARE_THRESHOLD": -1,
     "DATABASE_SERVER_SIDE_BINDING": False,
     "DATABASE_STATEMENT_TIMEOUT_MS": 20000,
+    "DRAIN_SECONDS": 12.5,
     "JWKS_URL": "https://id.example.com/keys",
     "LOG_LEVEL": "WARNING",
+    "RELAY_SILENCE_MS": 6000,
     "REQUEST_TIMEOUT_SECONDS": 7.5,
 }
 OWN_SETTINGS: dict[str, Values] = {
@@ -203,8 +205,10 @@ OWN_SETTINGS: dict[str, Values] = {
     "svc-orders": {
         "CHECKOUT_LEASE_SECONDS": 20,
         "CHECKOUT_RESUME_SECONDS": 90,
+        "INVOICE_ISSUER": "Shop Ltd\\n1 Street, London",
         "ORDER_PAYMENT_RETRY_SECONDS": 300,
         "ORDER_PAYMENT_WINDOW_SECONDS": 3600,
+        "ORDER_RETURN_DAYS": 14,
     },
     "svc-payments": {
         "PAYMENT_PROVIDERS": "sandbox,stripe",
@@ -230,8 +234,13 @@ _OWN_SECRETS: dict[str, Values] = {
 _GATEWAY_SETTINGS: Values = {
     "DOCS_ROOT": "/srv/docs",
     "GATEWAY_BODY_MAX": "32m",
+    "GATEWAY_CACHE_MAX": "64m",
+    "GATEWAY_CLIENT_SECONDS": 20,
     "GATEWAY_CONNECTIONS": 1000000,
+    "GATEWAY_DENYLIST_SECONDS": 0,
+    "GATEWAY_IN_FLIGHT": 256,
     "GATEWAY_JWKS_REFRESH_SECONDS": 30,
+    "GATEWAY_RETRY_SECONDS": 0,
     "GATEWAY_TIME_LONG": 90,
     "GATEWAY_TIME_NORMAL": 5,
     "GATEWAY_WORKERS": 4,
