@@ -57,15 +57,30 @@ def buyer(shop: Storefront) -> Storefront:
     return shop
 
 
-@pytest.fixture
-def seller(storefront: Callable[[], Storefront]) -> Storefront:
-    client = storefront()
-    client.login("seller@example.com", os.environ["DEMO_PASSWORD"])
-    return client
+@pytest.fixture(scope="session")
+def signed_in(base_url: str) -> Callable[[Storefront, str], Storefront]:
+    """`signed_in(client, "admin")`: with the tokens of that demo login. It signs in once, since sign-ins are limited."""
+    tokens: dict[str, tuple[str, str]] = {}
+
+    def sign_in(client: Storefront, name: str) -> Storefront:
+        if name not in tokens:
+            client.login(f"{name}@example.com", os.environ["DEMO_PASSWORD"])
+            tokens[name] = client.access, client.refresh
+        client.access, client.refresh = tokens[name]
+        return client
+
+    return sign_in
 
 
 @pytest.fixture
-def admin(storefront: Callable[[], Storefront]) -> Storefront:
-    client = storefront()
-    client.login("admin@example.com", os.environ["DEMO_PASSWORD"])
-    return client
+def seller(
+    storefront: Callable[[], Storefront], signed_in: Callable[[Storefront, str], Storefront]
+) -> Storefront:
+    return signed_in(storefront(), "seller")
+
+
+@pytest.fixture
+def admin(
+    storefront: Callable[[], Storefront], signed_in: Callable[[Storefront, str], Storefront]
+) -> Storefront:
+    return signed_in(storefront(), "admin")

@@ -25,7 +25,7 @@ class Storefront:
 
     `get`, `post`, `patch` and `delete` take paths below /api/v1 and return the response whatever its status. `address` puts
     an `X-Forwarded-For` on each request: the gateway of a development stack trusts it, so that one test machine can stand
-    for many clients.
+    for many clients. What the edge refuses because it came too soon (429) is sent again when it says, unless `patient` is off.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Storefront:
         base_url: str,
         *,
         address: str | None = None,
+        patient: bool = True,
         watch: Callable[[httpx.Response], None] | None = None,
     ) -> None:
         headers = {"X-Forwarded-For": address} if address else {}
@@ -40,6 +41,7 @@ class Storefront:
         self.access = ""
         self.refresh = ""
         self.cart_token = ""
+        self._patient = patient
         self._watch = watch
 
     def __enter__(self) -> Self:
@@ -56,6 +58,9 @@ class Storefront:
             sent["X-Cart-Token"] = self.cart_token
         url = path if path.startswith(("/api", "/.well-known", "/media", "/dev")) else f"/api/v1{path}"
         response = self.http.request(method, url, headers={**sent, **(headers or {})}, **kwargs)
+        while response.status_code == 429 and self._patient:
+            time.sleep(float(response.headers["Retry-After"]))
+            response = self.http.request(method, url, headers={**sent, **(headers or {})}, **kwargs)
         self.cart_token = response.headers.get("X-Cart-Token", self.cart_token)
         if self._watch:
             self._watch(response)

@@ -22,7 +22,10 @@ TEST_TIMEOUT = 300
 AT_ONCE = 2
 
 #: What tests may know of the environment that started them.
-KEPT = ("PATH", "HOME", "TERM", "CI", "SHOP_DEMO_AFTER_EACH", "SEED")
+KEPT = (
+    *("PATH", "HOME", "TERM", "CI", "SEED"),
+    *("SHOP_API_CASES", "SHOP_API_SEED", "SHOP_DEMO_AFTER_EACH", "SHOP_LIVES", "SHOP_LIVES_SEED"),
+)
 #: A suite whose ground is missing fails everywhere; the first so many failures say enough.
 MOST_FAILURES = 30
 
