@@ -158,7 +158,9 @@ def create_cluster(layout: Layout, env: dict[str, str], *, durable: bool) -> Non
                 "log_line_prefix": "'%m [%p] %u@%d '",
                 "timezone": "'UTC'",
                 "fsync": "on" if durable else "off",
-                "synchronous_commit": "on" if durable else "off",
+                # Always: what was committed has to survive a kill of PostgreSQL, which the tests do; only a crash of the machine
+                # would need the other two.
+                "synchronous_commit": "on",
                 "full_page_writes": "on" if durable else "off",
             }.items()
         ),
