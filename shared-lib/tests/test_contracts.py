@@ -316,7 +316,8 @@ def test_a_release_that_does_not_exist_is_said_so(tree: Tree) -> None:
 
 
 def test_a_consumer_that_still_runs_is_named_though_it_no_longer_subscribes(tree: Tree) -> None:
-    tree.edit("subscriptions.py", "StockChanged, OrderConfirmed, UserErased", "OrderConfirmed, UserErased")
+    row = "        StockChanged,\n        OrderConfirmed,\n        OrderCancelled,\n        UserErased,\n"
+    tree.edit("subscriptions.py", row, row.replace("        StockChanged,\n", ""))
     tree.edit(STOCK, AVAILABLE, "    product_id: UUID\n\n\nclass StockLow")
     assert f"stock.changed.v1, available: was removed. {STOCK_READERS}" in tree.run("check")[1]
 
