@@ -82,7 +82,7 @@ class Receiver:
         return [
             (headers, body)
             for event, headers, body in events
-            if reference in (event["data"]["object"]["id"], event["data"]["object"].get("payment_intent"))
+            if reference in (event["data"]["object"].get("id"), event["data"]["object"].get("payment_intent"))
             and event["type"].endswith(kind)
         ]
 
