@@ -123,12 +123,13 @@ PROGRESS_INVARIANTS = (
     ),
     invariant(
         "idempotency-key-is-answered-in-time",
-        "No request with an Idempotency-Key is worked on for longer than the limit after its lease.",
+        "A request with an Idempotency-Key is answered, or the key is forgotten a day later: its client never came back.",
         *(
             Rows(
                 service,
                 """
-                SELECT route || ' ' || id, 'an answer', 'none', extract(epoch FROM greatest(lease_expires_at, created_at))::float8
+                SELECT route || ' ' || id, 'an answer', 'none',
+                    extract(epoch FROM greatest(lease_expires_at, created_at + interval '26 hours'))::float8
                 FROM idempotency_idempotencykey WHERE response_status IS NULL
                 """,
                 "idempotency_idempotencykey",

@@ -427,6 +427,9 @@ CORRUPTIONS: dict[str, Corruption] = {
     "due-job-is-taken-in-time": wrong(NOTIFICATIONS, "notifications_email", f"due_at = {_OLD}"),
     "no-job-is-given-up": wrong(PAYMENTS, "payments_webhookevent", "gave_up_at = now()"),
     "idempotency-key-is-answered-in-time": wrong(
-        ORDERS, "idempotency_idempotencykey", "response_status = NULL", named="orders/payments {id}"
+        ORDERS,
+        "idempotency_idempotencykey",
+        "response_status = NULL, created_at = created_at - interval '27 hours'",
+        named="orders/payments {id}",
     ),
 }
