@@ -306,7 +306,9 @@ def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
 
     env, compose = running(layout)
     with opened(layout, env, compose) as env_file:
-        keep = {name: value for name in ("PATH", "TERM", "HOME", "LANG") if (value := os.environ.get(name))}
+        # The tests audit the shop by the runner's own command, which has to find the same engine.
+        known = ("PATH", "TERM", "HOME", "LANG", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT")
+        keep = {name: value for name in known if (value := os.environ.get(name))}
         clients = {
             "SHOP_BASE_URL": services.base_url(env),
             "SHOP_ENV_FILE": str(env_file),
