@@ -228,7 +228,9 @@ def reachable(status: str) -> set[str]:
 @pytest.fixture
 def expire(stack_env: dict[str, str]) -> Iterator[Callable[[str], None]]:
     """Moves the deadline of an unpaid order to now."""
-    port = stack_env.get("SVC_ORDERS_POSTGRES_PORT") or stack_env["POSTGRES_PORT"]  # containers: a server for each
+    port = (
+        stack_env.get("SVC_ORDERS_POSTGRES_PORT") or stack_env["POSTGRES_PORT"]
+    )  # containers: a server for each
     place = f"127.0.0.1:{port}/svc_orders"
     url = f"postgresql://svc_orders:{stack_env['SVC_ORDERS_DATABASE_PASSWORD']}@{place}"
     with psycopg.connect(url, autocommit=True) as connection:
