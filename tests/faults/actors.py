@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,7 +45,7 @@ USUAL = (
 )
 
 
-class Actor(threading.Thread):
+class Actor(threading.Thread, ABC):
     """Runs until it is done or `stop` is set; what it raises is a finding."""
 
     def __init__(self, name: str, site: Site, journal: Journal, stop: threading.Event) -> None:
@@ -59,8 +60,9 @@ class Actor(threading.Thread):
         except Exception as error:  # noqa: BLE001 - a run whose faults did not happen proves nothing
             self.journal.find(f"the test itself failed: {self.name}: {type(error).__name__}: {error}")
 
+    @abstractmethod
     def act(self) -> None:
-        raise NotImplementedError
+        """What it does; looks at `stopped` now and then."""
 
     def until(self, moment: float) -> bool:
         """Sleeps until the second `moment` of the run; False if it was stopped before."""
