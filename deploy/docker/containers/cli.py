@@ -301,7 +301,10 @@ def audit(arguments: list[str]) -> int:
 
 
 def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
-    """The tests that cross services, against the running containers; `rest` goes to pytest."""
+    """The tests that cross services, against the running containers; `rest` goes to pytest.
+
+    By default all but the random lives: they audit after each life, which is the host processes' part.
+    """
     from containers.doors import opened
 
     env, compose = running(layout)
@@ -316,7 +319,8 @@ def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
             "DEMO_PASSWORD": env["DEMO_PASSWORD"],
             **services.runtime(layout),
         }
-        command = [str(layout.python), "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *arguments.rest]
+        wanted = arguments.rest or ["end_to_end", "api"]
+        command = [str(layout.python), "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *wanted]
         return subprocess.run(
             command, cwd=layout.root / "tests", env={**keep, **clients}, check=False
         ).returncode
