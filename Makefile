@@ -1,8 +1,8 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart shell seed demo audit venv bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs
-export SERVICE RUNTIME SEED CHECKOUTS SCENARIO BREAK
+.PHONY: help up down clean ps logs restart shell seed demo audit venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs
+export SERVICE RUNTIME SEED CHECKOUTS SCENARIO BREAK VERSION MANIFESTS AGAINST TESTS DIRTY
 
 ## Run the shop
 
@@ -47,6 +47,11 @@ apidocs:  ## Write the descriptions of API and events (/docs, /events) again, fr
 	@deploy/shop apidocs
 venv:  ## Install the distribution's packages and Python libraries only
 	@deploy/shop venv
+
+## Deploy one service
+
+release:  ## Test and package one service, unless it would break what runs (SERVICE=svc-cart VERSION=1.2.0)
+	@deploy/shop release
 
 ## Measure it
 

@@ -326,9 +326,15 @@ def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
         ).returncode
 
 
+def release(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.release import run_release
+
+    return run_release(layout)
+
+
 VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
     verb.__name__.replace("_", "-"): verb
-    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, end_to_end)
+    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, end_to_end, release)
 }
 
 

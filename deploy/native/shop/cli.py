@@ -219,6 +219,12 @@ def test_breaks(layout: Layout, arguments: argparse.Namespace) -> int:
     return run(layout)
 
 
+def release(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.release import run_release
+
+    return run_release(layout)
+
+
 def lint(layout: Layout, arguments: argparse.Namespace) -> int:
     from shop.lint import run_lint
 
@@ -241,6 +247,7 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
         test,
         test_faults,
         test_breaks,
+        release,
         lint,
     )
 }

@@ -71,6 +71,7 @@ def suites(root: Path) -> list[Suite]:
         Suite("gateway", root / "gateway", "stores"),
         Suite("audit", root / "deploy" / "audit", "stores"),
         Suite("k8s", root / "k8s", "nothing"),
+        Suite("release", root / "deploy" / "release", "nothing"),
         Suite("breaks", root / "tests", "nothing", ("breaks",)),
         Suite("deploy", root / "deploy", "nothing", ("-m", "not stack")),
     ]

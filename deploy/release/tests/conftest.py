@@ -1,0 +1,46 @@
+"""The package of releases is a script of the tree, not an installed package."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / "deploy")]
+
+
+def git(root: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", str(root), *identity, *arguments], check=True, capture_output=True)
+
+
+def copy_of_the_tree(to: Path) -> Path:
+    """What a release of svc-cart or of the gateway is made of, committed in a repository of its own."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "charts-*", ".pytest_cache")
+    for name in ("svc-cart", "gateway", "shared-lib"):
+        shutil.copytree(ROOT / name, to / name, ignore=ignored)
+    for name in ("svc-cart", "gateway", "service-lib"):
+        shutil.copytree(
+            ROOT / "k8s" / "charts" / name,
+            to / "k8s" / "charts" / name,
+            ignore=shutil.ignore_patterns("*.tgz", "Chart.lock"),
+        )
+    git(to, "init", "-q", "-b", "main")
+    git(to, "add", ".")
+    git(to, "commit", "-q", "-m", "the tree")
+    return to
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_of_the_tree(tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture
+def tree(original: Path, tmp_path: Path) -> Path:
+    """A repository that the test may change."""
+    return Path(shutil.copytree(original, tmp_path / "tree"))
