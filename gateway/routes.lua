@@ -12,7 +12,7 @@
 -- body     largest request body, default "64k".
 -- time     name of `times` below; default "normal".
 -- cache    answers that the service calls public are kept: "lists" until anything in the catalog's lists changes, "product"
---          until the product that the last segment names does (see lua/shop/cache.lua).
+--          until the product that the last segment names does (see lua/shop/cache.lua). Only below /api/v1/catalog/.
 -- answer   instead of a service: the gateway answers by itself (see lua/shop/health.lua).
 -- websocket  true: the connection may be upgraded.
 --

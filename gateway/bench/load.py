@@ -63,14 +63,28 @@ class Tally:
 
 
 class Connection:
-    """One kept connection, one request at a time."""
+    """One kept connection, one request at a time. With `renew` a request goes over a new one when the kept one is closed before
+    anything of an answer came, as every client does: the server may close an idle connection whenever it likes."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, renew: bool = False) -> None:
         self._port = port
+        self._renew = renew
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, request: Request, address: str) -> Answer:
         began = time.monotonic()
+        if self._streams is not None and self._renew:
+            try:
+                return await self._exchange(request, address, began)
+            except ConnectionError:
+                await self.close()
+            except asyncio.IncompleteReadError as error:
+                if error.partial:
+                    raise
+                await self.close()
+        return await self._exchange(request, address, began)
+
+    async def _exchange(self, request: Request, address: str, began: float) -> Answer:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
@@ -101,15 +115,22 @@ class Connection:
 
 
 async def run(
-    port: int, rate: int, seconds: float, make: Callable[[], Request], tally: Tally, connections: int = 64
+    port: int,
+    rate: int,
+    seconds: float,
+    make: Callable[[], Request],
+    tally: Tally,
+    *,
+    connections: int = 64,
+    renew: bool = False,
 ) -> None:
-    """`rate` requests a second in all. A connection that breaks off counts as a wrong answer."""
+    """`rate` requests a second in all. A connection that breaks off counts as a wrong answer; `renew` as in `Connection`."""
     pause = connections / rate
     end = time.monotonic() + seconds
     numbers = itertools.count()
 
     async def one() -> None:
-        connection = Connection(port)
+        connection = Connection(port, renew=renew)
         due = time.monotonic() + random.random() * pause
         while due < end:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
@@ -162,6 +183,10 @@ class Storefronts:
                 "bad token", "/api/v1/orders", {"Authorization": token}, problem(401, "invalid_token")
             )
         return Request("nothing", f"/api/v1/nothing/{random.random()}", {}, problem(404, "not_found"))
+
+    def good(self) -> Request:
+        """Nothing that is refused for its token."""
+        return self.own() if random.random() < 0.6 else self.page()
 
     def own(self) -> Request:
         token, mark = random.choice(self._good), uuid.uuid4().hex

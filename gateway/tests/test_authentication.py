@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.support.gateway import Gateway
 from tests.support.problems import assert_problem
-from tests.support.raw import exchange
+from tests.support.raw import Connection, exchange
 from tests.support.services import Services
 from tests.support.tokens import Key, access_token, b64, claims, headers, sign
 
@@ -337,6 +338,34 @@ def test_a_token_is_verified_once_and_every_character_of_it_counts_afterwards(
     answer = client.get(ORDERS, headers={"Authorization": f"Bearer {header}.{payload}.{swapped}"})
     assert_problem(answer, 401, "invalid_token")
     assert services.seen == []
+
+
+def test_a_full_memory_of_tokens_costs_verifications_and_nothing_else(
+    tmp_path: Path, environment: dict[str, str], services: Services, key: Key
+) -> None:
+    def small(text: str) -> str:
+        return text.replace("shop_tokens 32m;", "shop_tokens 32k;")
+
+    off = {"GATEWAY_LIMIT_ADDRESS": "off", "GATEWAY_LIMIT_USER": "off"}
+    gateway = Gateway(tmp_path / "gateway", environment | off).start(small)
+    try:
+        gateway.wait_until_keys_are_read()
+        tokens = [access_token(key, sid=f"session-{number}") for number in range(600)]
+        ended = access_token(key, sid="session-0", exp=int(time.time()) - 1)
+        for _ in range(2):
+            with Connection(gateway.port) as connection:
+                for token in [*tokens, ended]:
+                    connection.send(
+                        f"GET {ORDERS} HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer {token}\r\n\r\n"
+                    )
+                    assert connection.read().status == (401 if token is ended else 200)
+            gateway.reload()  # the new workers know only what is shared
+        verified = gateway.metrics()['gateway_tokens_total{result="verified"}']
+        assert 600 < verified < 1200 + 1
+        assert len(services["svc-orders"].seen) == 1200
+        assert "no memory" not in gateway.error_log()
+    finally:
+        gateway.stop()
 
 
 def test_roles_decide_where_a_whole_route_needs_them(

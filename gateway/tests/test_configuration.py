@@ -191,6 +191,20 @@ ROUTE_MISTAKES = [
     (replaced('body = "256k"', 'body = "lots"'), "body must be a size"),
     (replaced('body = "24m"', 'body = "25m"'), "GATEWAY_BODY_MAX"),
     (replaced('time = "long"', 'time = "forever"'), "time must be one of long, normal"),
+    (
+        replaced(
+            '"/api/v1/cart",                    { auth = "optional" }',
+            '"/api/v1/cart", { auth = "public", cache = "lists" }',
+        ),
+        'cache needs auth = "public" and GET alone',
+    ),
+    (
+        replaced(
+            '"/api/v1/orders/shipping-methods",       { auth = "public" }',
+            '"/api/v1/orders/shipping-methods",       { auth = "public", cache = "lists" }',
+        ),
+        "cache is for paths below /api/v1/catalog/",
+    ),
     (replaced('answer = "readyz"', 'answer = "maybe"'), "answer must be one of healthz, readyz"),
     (replaced('"/api/v1/cart/lines"', '"api/v1/cart/lines"'), "a path begins with /"),
     (replaced('"/api/v1/cart/lines"', '"/api/v1//lines"'), "neither a plain segment nor {name}"),

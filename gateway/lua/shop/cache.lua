@@ -88,7 +88,7 @@ end
 
 --- When a request on a route with a cache is done: those who wait for the same go on.
 function M.done()
-  if var.shop_cache_first == "1" then
+  if var.shop_cache_turn == "1" then
     turns:set(var.shop_cache_key, DONE, AFTERWARDS)
   end
 end

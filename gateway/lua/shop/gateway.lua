@@ -25,12 +25,12 @@ local get_method = ngx.req.get_method
 local now = ngx.now
 local band = bit.band
 local counted = client_address.counted
-local path_of, match = router.path_of, router.match
+local is_plain, path_of, match = router.is_plain, router.path_of, router.match
 local scan = request_headers.scan
 local set_id = ids.set
 local take, limit_text = limits.take, limits.text
 local check_token = tokens.check
-local enter, full = resilience.enter, resilience.full
+local enter, full, away = resilience.enter, resilience.full, resilience.away
 
 -- `access` is one long piece of machine code; with its usual bounds LuaJIT would give it up and interpret it.
 require("jit.opt").start("maxrecord=20000", "maxirconst=4000", "maxtrace=4000", "maxsnap=2000", "maxmcode=8192")
@@ -138,9 +138,13 @@ end
 
 -- `access` is cut where loops are: LuaJIT compiles a function as one piece only if no loop of uncertain length runs in it.
 
+-- Nil when there is something wrong with it.
 local function path_asked()
   set_id()
-  return path_of(var.request_uri)
+  local uri = var.request_uri
+  if is_plain(uri) or var.shop_malformed == "" then
+    return path_of(uri)
+  end
 end
 
 -- From here on the request counts as one of its service, until `metrics.log` sees its route.
@@ -156,17 +160,20 @@ local function spend_by_address(route)
   return spend(route.by_address, counted(), nil, math.huge, 0)
 end
 
-local function hand_over(route, tightest, fewest, reset)
+local function hand_over(route, service, tightest, fewest, reset)
   if tightest then
     var.shop_ratelimit = limit_text(tightest, fewest, reset)
   end
-  var.shop_service = route.service
+  var.shop_service = service
   var.shop_deadline = deadline(route)
 end
 
 --- The access phase of everything but static files.
 function M.access()
   local path = path_asked()
+  if not path then
+    return ngx.exit(400)
+  end
   local method = get_method()
   local node = match(path)
   local route = node and node.routes[method]
@@ -175,7 +182,7 @@ function M.access()
   end
 
   begin(route)
-  local authorizations, authorization, body, strip = scan()
+  local authorizations, authorization, body, strip, origin = scan()
   if not authorizations or (authorization and #authorization > MAX_AUTHORIZATION) then
     return problems.answer(431, "headers_too_large")
   end
@@ -183,6 +190,9 @@ function M.access()
     for index = 1, #strip do
       ngx.req.clear_header(strip[index])
     end
+  end
+  if origin then
+    cors.allow()
   end
   if body and body_is_too_large(route) then
     return problems.answer(413, "payload_too_large", ("At most %d bytes are taken here."):format(route.body))
@@ -218,10 +228,18 @@ function M.access()
     end
   end
 
-  if not route.answer and full(route.service) then
-    return resilience.refuse(route.service)
+  local service = route.service
+  if not route.answer then
+    if full(service) then
+      return resilience.refuse(service)
+    elseif away(service) then
+      if not route.cache then
+        return resilience.refuse_away(service)
+      end
+      service = resilience.AWAY
+    end
   end
-  hand_over(route, tightest, fewest, reset)
+  hand_over(route, service, tightest, fewest, reset)
   if route.cache then
     if authorizations > 0 then
       ngx.req.clear_header("Authorization")    -- nobody's own answer may ever be kept

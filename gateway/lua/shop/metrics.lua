@@ -27,6 +27,7 @@ local HELP = {
   { "gateway_limit_evictions_total", "counter", "Clients whose count was dropped because too many were counted at once" },
   { "gateway_retries_total", "counter", "Requests sent again because a service could not be reached" },
   { "gateway_shed_total", "counter", "Requests refused with 503 because too many were waiting, by service" },
+  { "gateway_circuit_refused_total", "counter", "Requests refused with 503 because a service has been away for long, by service" },
   { "gateway_cache_total", "counter", "Answers on routes with a cache, by where they came from" },
   { "gateway_cache_polls_failed_total", "counter", "Polls of the versions of cached answers that failed" },
   { "gateway_cache_age_seconds", "gauge", "Since the versions of cached answers were last read" },

@@ -2,6 +2,7 @@
 -- shared_lib/api/problems.py, so that a client can't tell which of the two spoke.
 
 local cjson = require "cjson.safe"
+local cors = require "shop.cors"
 
 local ngx = ngx
 local var = ngx.var
@@ -77,6 +78,7 @@ function M.answer(status, code, detail, extra)
   if not ngx.req.is_internal() then
     ngx.req.discard_body()
   end
+  cors.allow()
   var.shop_problem = code
   ngx.status = status
   local header = ngx.header
@@ -115,7 +117,7 @@ function M.of_nginx(status)
         header[name] = nil
       end
     end
-  elseif status == 502 and (var.upstream_connect_time or "-"):sub(-1) == "-" then
+  elseif (status == 502 or status == 504) and (var.upstream_connect_time or "-"):sub(-1) == "-" then
     -- It was never reached: that is an outage, not a bad answer.
     status, code = 503, "service_unavailable"
     header["Retry-After"] = "1"

@@ -44,8 +44,9 @@ local FAMILIES = {
 local NAMES = { ["x-user"] = true, ["x-internal"] = true, ["x-service"] = true, ["forwarded"] = true, ["proxy"] = true }
 local SET_ANEW = { ["x-forwarded-for"] = true, ["x-forwarded-proto"] = true }
 
--- Classes, as digits of a sum: how many headers may be Authorization, announce a body, or be for the inside only.
-local AUTHORIZATION, BODY, INSIDE = 1, 0x100, 0x10000
+-- Classes, as digits of a sum: how many headers may be Authorization, announce a body, be for the inside only, or be Origin.
+local AUTHORIZATION, BODY, INSIDE, ORIGIN = 1, 0x100, 0x10000, 0x1000000
+local INSIDES = 0xff0000
 
 local class = ffi.new("int32_t[8192]")    -- by first letter * 32 + length
 local function classify(letter, length, value)
@@ -59,6 +60,7 @@ classify("p", 5, INSIDE)
 classify("a", 13, AUTHORIZATION)
 classify("c", 14, BODY)
 classify("t", 17, BODY)
+classify("o", 6, ORIGIN)
 
 local function is_inside(name)
   if SET_ANEW[name] then
@@ -78,7 +80,7 @@ local function of(index)
 end
 
 local function look_closely(count)
-  local authorizations, data, length, body, strip = 0, nil, 0, false, nil
+  local authorizations, data, length, body, strip, origin = 0, nil, 0, false, nil, false
   for index = 0, count - 1 do
     local key = list[index].key
     local kind = of(index)
@@ -87,6 +89,8 @@ local function look_closely(count)
       data, length = list[index].value.data, list[index].value.len
     elseif kind == BODY then
       body = true
+    elseif kind == ORIGIN then
+      origin = true
     elseif kind == INSIDE then
       local name = ffi_string(key.data, key.len)
       if is_inside(name) then
@@ -95,12 +99,12 @@ local function look_closely(count)
       end
     end
   end
-  return authorizations, data and ffi_string(data, length), body, strip
+  return authorizations, data and ffi_string(data, length), body, strip, origin
 end
 
 --- Looks at all headers once.
 -- @return number of Authorization headers, value of the last one, whether a body is announced, a list of names to strip or
---         nil; or nil when there are more than 100
+--         nil, whether there may be an Origin; or nil when there are more than 100
 function M.scan()
   local r = get_request()
   local count = C.ngx_http_lua_ffi_req_get_headers_count(r, MAX, truncated)
@@ -119,10 +123,10 @@ function M.scan()
   local total = c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9
     + c10 + c11 + c12 + c13 + c14 + c15 + c16 + c17 + c18 + c19
   if total == 0 then
-    return 0, nil, false, nil
+    return 0, nil, false, nil, false
   end
   local authorizations = band(total, 0xff)
-  if total >= INSIDE or authorizations > 1 then
+  if band(total, INSIDES) ~= 0 or authorizations > 1 then
     return look_closely(count)
   end
   local weighted = c1 + 2 * c2 + 3 * c3 + 4 * c4 + 5 * c5 + 6 * c6 + 7 * c7 + 8 * c8 + 9 * c9
@@ -132,7 +136,7 @@ function M.scan()
     return look_closely(count)
   end
   local value = list[place].value
-  return authorizations, authorizations == 1 and ffi_string(value.data, value.len) or nil, total >= BODY, nil
+  return authorizations, authorizations == 1 and ffi_string(value.data, value.len) or nil, band(total, 0xff00) ~= 0, nil, total >= ORIGIN
 end
 
 return M

@@ -1,5 +1,6 @@
--- What happens when a service is restarted or has more to do than it can: requests for one that refuses connections wait a
--- little and are sent again, and of too many at once some are refused before everything gets slow.
+-- What happens when a service is restarted or has more to do than it can: requests for one that can't be reached wait a little
+-- and are sent again; when it stays away for longer, a circuit opens: requests are refused at once, but for one now and then that
+-- finds out whether it is back (docs/decisions/0011); and of too many at once some are refused before everything gets slow.
 
 local metrics = require "shop.metrics"
 local problems = require "shop.problems"
@@ -7,20 +8,25 @@ local shared = require "shop.shared_memory"
 
 local ngx = ngx
 local var = ngx.var
-local now = ngx.now
+local now, start_time = ngx.now, ngx.req.start_time
 local outages = shared.memory.outages
 
-local M = {}
+local M = {
+  --- The upstream that nobody is behind: what is kept can be served from the cache, and the rest fails at once.
+  AWAY = "svc-away",
+}
 
 -- Nginx follows ten redirects of one request, and each wait takes one.
 local PAUSES = { 0.05, 0.15, 0.3, 0.5, 0.8, 1, 1.1, 1.1 }
 local PAUSES_TOTAL = 5
-local NEW_AFTER = 10    -- s without a refusal after which the next one begins an outage of its own
+local NEW_AFTER = 10      -- s in which nobody failed after which the next failure begins an outage of its own
+local PROBE_AFTER = 0.2   -- s after one request that tried a service whose circuit is open, the next one may
+local SILENT_AFTER = 1    -- s, when nothing answered at all: to try has cost that request the time-out
 
 local IDEMPOTENT = { GET = true, HEAD = true, PUT = true, DELETE = true }
 
 local patience, most
-local places, in_flight, shed = {}, {}, {}
+local places, in_flight, shed, refused = {}, {}, {}, {}
 
 --- In the master.
 -- @param services  names of all services
@@ -30,6 +36,7 @@ function M.init(settings, services)
     places[service] = index - 1
     in_flight[service] = 0
     shed[service] = ('gateway_shed_total{service="%s"}'):format(service)
+    refused[service] = ('gateway_circuit_refused_total{service="%s"}'):format(service)
   end
 end
 
@@ -38,8 +45,18 @@ function M.enter(service)
   in_flight[service] = in_flight[service] + 1
 end
 
+local function was_reached()
+  local times = var.upstream_connect_time
+  return times ~= nil and times:sub(-1) ~= "-"
+end
+
 function M.leave(service)
   in_flight[service] = in_flight[service] - 1
+  local outage = outages[places[service]]
+  -- Who was there before the outage may finish in it, and proves nothing.
+  if outage.began ~= 0 and start_time() > outage.began and was_reached() then
+    outage.began = 0
+  end
 end
 
 --- Whether a service has as much to do as it may.
@@ -53,38 +70,68 @@ function M.refuse(service)
   return problems.answer(503, "service_unavailable", "Too many requests are waiting for this part of the shop.")
 end
 
--- How long the service has refused connections, in one go.
-local function outage(service)
-  local place = places[service]
+local function is_open(outage)
   local moment = now()
-  if moment - outages[place].latest > NEW_AFTER then
-    outages[place].began = moment
+  if outage.latest - outage.began <= patience or moment - outage.latest > NEW_AFTER then
+    return false
+  elseif moment >= outage.probe_at then
+    outage.probe_at = moment + PROBE_AFTER    -- the one who asks goes and looks
+    return false
   end
-  outages[place].latest = moment
-  return moment - outages[place].began
+  return true
 end
 
---- In place of a request that Nginx could not get answered (502): waits and lets it be sent again, or says the problem.
+--- Whether the circuit of a service is open, for the one who asks.
+function M.away(service)
+  local outage = outages[places[service]]
+  return outage.began ~= 0 and is_open(outage)
+end
+
+function M.refuse_away(service)
+  metrics.count(refused[service])
+  ngx.header["Retry-After"] = "1"
+  return problems.answer(503, "service_unavailable")
+end
+
+-- Notes that a service could not be reached, or not even heard of.
+-- @return for how long that has been so, in one go
+local function unreachable(service, silent)
+  local outage = outages[places[service]]
+  local moment = now()
+  if outage.began == 0 or moment - outage.latest > NEW_AFTER then
+    outage.began = moment
+  end
+  outage.latest = moment
+  outage.probe_at = moment + (silent and SILENT_AFTER or PROBE_AFTER)
+  return moment - outage.began
+end
+
+--- In place of a request that Nginx could not get answered (502, 504): waits and lets it be sent again, or says the problem.
 -- Sent again is what never reached the service, what changes nothing when it comes twice, and what the service itself
--- recognises by its Idempotency-Key.
+-- recognises by its Idempotency-Key. A service that took a request and is late is not asked again.
 function M.again()
   local service = var.shop_service
+  local status = tonumber((var.upstream_status or "502"):sub(-3)) or 502
   local tried = tonumber(var.shop_tries) or 0
   local pause = PAUSES[tried + 1]
-  local unreached = (var.upstream_connect_time or "-"):sub(-1) == "-"
-  if patience == 0 then
-    return problems.of_nginx(502)
+  local reached = was_reached()
+  if service == M.AWAY or patience == 0 then
+    return problems.of_nginx(status)
   end
-  if not unreached and not IDEMPOTENT[ngx.req.get_method()] and not var.http_idempotency_key then
-    return problems.of_nginx(502)
+  local away_for = reached and 0 or unreachable(service, status == 504)
+  if not pause or away_for > patience then
+    return problems.of_nginx(status)
   end
-  -- An answer that can't be used is no outage: sent once more at most.
-  if not pause or (not unreached and tried > 0) then
-    return problems.of_nginx(502)
+  if reached then
+    -- An answer that can't be used is no outage: sent once more at most.
+    local harmless = IDEMPOTENT[ngx.req.get_method()] or var.http_idempotency_key
+    if status == 504 or tried > 0 or not harmless then
+      return problems.of_nginx(status)
+    end
   end
   local deadline = tonumber(var.shop_deadline)
-  if outage(service) > patience or (deadline and now() + pause + 0.2 > deadline) then
-    return problems.of_nginx(502)
+  if deadline and now() + pause + 0.2 > deadline then
+    return problems.of_nginx(status)
   end
   metrics.count("gateway_retries_total")
   var.shop_tries = tried + 1

@@ -15,6 +15,7 @@ for _, service in ipairs(M.SERVICES) do
 end
 local ANSWERS = { healthz = true, readyz = true }
 local CACHES = { lists = true, product = true }
+local CACHED_BELOW = "/api/v1/catalog/"    -- the location with a cache in nginx.conf.template
 local UNITS = { [""] = 1, k = 1024, m = 1024 * 1024 }
 
 -- A role and everybody who includes it, as bits of the mask that a verified token carries.
@@ -199,6 +200,9 @@ local function check_route(made, where, known, seen, complain)
   end
   if options.cache and (options.auth ~= "public" or made.methods ~= "GET") then
     complain(where .. 'cache needs auth = "public" and GET alone')
+  end
+  if options.cache and made.path:sub(1, #CACHED_BELOW) ~= CACHED_BELOW then
+    complain(where .. "cache is for paths below " .. CACHED_BELOW .. "")
   end
   local count = 0
   local shape = made.path:gsub("{[%a_]+}", "{}")

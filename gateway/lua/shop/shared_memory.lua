@@ -17,14 +17,14 @@ typedef struct {
     double cache_read_at, cache_epoch, cache_lists, cache_products;
     double denylist_read_at;
     double unused[8];
-    struct { double began, latest; } outages[16];
+    struct { double began, latest, probe_at, unused; } outages[16];    /* began: 0 is none */
     shop_limit_t limits[1 << 20];
 } shop_memory_t;
 ]]
 
 local M = {}
 
-local VERSION = 3    -- of the layout above
+local VERSION = 4    -- of the layout above
 local READ_WRITE, SHARED_ANONYMOUS = 3, 0x21
 local FAILED = ffi.cast("void *", -1)
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,12 @@ class Gateway:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> Gateway:
+    def start(self, edit: Callable[[str], str] = str) -> Gateway:
+        """`edit` changes what no variable does in the rendered configuration."""
         result = render(self.environment)
         assert result.returncode == 0, result.stderr
+        path = self.output / "nginx.conf"
+        path.write_text(edit(path.read_text()))
         command = [NGINX, "-c", str(self.output / "nginx.conf"), "-p", str(self.output), "-e", "stderr"]
         environment = dict(os.environ) | self.environment
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
