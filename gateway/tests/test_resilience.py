@@ -198,6 +198,7 @@ def test_kept_pages_go_on_while_the_circuit_is_open(make: Callable[..., Gateway]
     services["svc-catalog"].answer = lambda _: Answer(
         headers={"Cache-Control": "public, max-age=0, s-maxage=1"}
     )
+    gateway.wait_for_metric("gateway_cache_age_seconds", lambda age: age < 1)
     assert http.get(gateway.url + page).status_code == 200
     services["svc-catalog"].stop()
     with load(gateway, lambda client: client.get(f"{page}-other")) as others:

@@ -94,7 +94,7 @@ class Gateway:
         children = Path(f"/proc/{self.master}/task/{self.master}/children").read_text().split()
         found = {}
         for pid in children:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
                 found[int(pid)] = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0")
         return found
 
