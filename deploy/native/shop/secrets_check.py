@@ -1,0 +1,145 @@
+"""`make secrets-check`: looks for every secret of the running stack where none may be."""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from shop import processes, stack
+from shop.envfile import accepted, known_keys
+from shop.layout import Layout
+from shop.problems import Problem
+from shop.report import Progress
+
+#: What looks like a secret whatever its value: in what was ever committed.
+LOOKS_SECRET = re.compile(
+    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\r?\n[A-Za-z0-9+/=]{40}"
+    rb"|\bsk_live_[A-Za-z0-9]{16}|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}"
+)
+#: Large, and nobody's but the engine's whose they are: a password is a hash there.
+ENGINES = ("postgres", "venv", "pycache", "cache")
+NEWLINE = b"\n"
+LARGEST = 64 * 1024 * 1024
+
+
+def values(layout: Layout, env: dict[str, str], found: list[str]) -> dict[str, list[bytes]]:
+    """By its name, what each secret can be found by; of a private key a line of its middle."""
+    known = {
+        name: [value.encode() for value in accepted(env, name)]
+        for name, key in known_keys(found).items()
+        if key.secret
+    }
+    for path in sorted(layout.keys.rglob("private/*.pem")):
+        known[path.name] = [path.read_bytes().splitlines()[1]]
+    return {name: each for name, each in known.items() if each}
+
+
+class Finder:
+    """Knows the values, and tells names of those that are in a text."""
+
+    def __init__(self, known: dict[str, list[bytes]]) -> None:
+        self._names = {value: name for name, each in known.items() for value in each}
+        self._pattern = re.compile(b"|".join(map(re.escape, self._names)))
+
+    def names(self, text: bytes) -> set[str]:
+        return {self._names[value] for value in self._pattern.findall(text)}
+
+
+def check(layout: Layout, env: dict[str, str], found: list[str]) -> list[str]:
+    """A sentence for each place that holds a secret and may not."""
+    finder = Finder(values(layout, env, found))
+    return [
+        *_told("a log", finder, _files(layout.logs)),
+        *_told("a command line", finder, _command_lines()),
+        *_told("a file that others may read", finder, _open_files(layout)),
+        *_told("what was committed", finder, _committed(layout.root)),
+        *_told("Docker", finder, _docker(layout)),
+    ]
+
+
+def _told(where: str, finder: Finder, texts: Iterable[tuple[str, bytes]]) -> Iterator[str]:
+    for name, text in texts:
+        for secret in sorted(finder.names(text)):
+            yield f"{secret} is in {where}: {name}"
+        if where == "what was committed" and (look := LOOKS_SECRET.search(text)):
+            yield f"Something like a secret is in {where}: {name}: {look[0][:24].decode(errors='replace')}..."
+
+
+def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size < LARGEST:
+            yield str(path), path.read_bytes()
+
+
+def _command_lines() -> Iterator[tuple[str, bytes]]:
+    for pid in processes.pids():
+        try:
+            yield f"process {pid}", Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+
+
+def _open_files(layout: Layout) -> Iterator[tuple[str, bytes]]:
+    for folder in (path for path in layout.state.iterdir() if path.name not in ENGINES):
+        for path in [folder, *folder.rglob("*")] if folder.is_dir() else [folder]:
+            # What lies in a folder that only its owner may enter cannot be read by others, whatever its own mode is.
+            shut = any(
+                each.stat().st_mode & 0o007 == 0 for each in path.parents if each.is_relative_to(layout.state)
+            )
+            if path.is_file() and not shut and path.stat().st_mode & 0o004 and path.stat().st_size < LARGEST:
+                yield str(path), path.read_bytes()
+
+
+def _committed(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Every change of every commit that this repository has."""
+    if not (root / ".git").exists():
+        return
+    log = subprocess.run(
+        ["git", "log", "--all", "--no-color", "--patch", "--text", "--format=%x00%h"],
+        cwd=root,
+        capture_output=True,
+        check=False,
+    )
+    for commit in log.stdout.split(b"\0"):
+        yield f"commit {commit.partition(NEWLINE)[0].decode(errors='replace')}", commit
+
+
+def _docker(layout: Layout) -> Iterator[tuple[str, bytes]]:
+    """What the engine tells of this stack's containers and their images, where it has some."""
+    if not shutil.which("docker") or not (layout.state / "docker").exists():
+        return
+
+    def ask(*words: str) -> bytes:
+        return subprocess.run(["docker", *words], capture_output=True, check=False).stdout
+
+    folder = str(layout.root)
+    listed = ask(
+        "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project.working_dir={folder}"
+    )
+    images = set()
+    for container in listed.decode().split():
+        told = ask("inspect", container)
+        yield f"docker inspect {container}", told
+        yield f"docker logs {container}", ask("logs", container)
+        images |= {each["Image"] for each in json.loads(told or b"[]")}
+    for image in sorted(images):
+        yield f"docker image inspect {image[:19]}", ask("image", "inspect", image)
+        yield (
+            f"docker history {image[:19]}",
+            ask("history", "--no-trunc", "--format", "{{.CreatedBy}}", image),
+        )
+
+
+def run(layout: Layout, arguments: argparse.Namespace) -> int:
+    shop = stack.find(layout, Progress())
+    if shop is None:
+        raise Problem("There are no secrets here yet: `make up` makes them.")
+    found = check(layout, shop.env, shop.services)
+    for sentence in found:
+        print(sentence)
+    if not found:
+        print(f"None of {len(values(layout, shop.env, shop.services))} secrets is where it may not be.")
+    return 1 if found else 0
