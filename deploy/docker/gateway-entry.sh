@@ -1,12 +1,7 @@
 #!/bin/sh
-# Becomes the gateway. REDIS_PASSWORD may come as a file. WATCH_HOSTS names hosts whose addresses may move, as those of
+# Becomes the gateway. WATCH_HOSTS names hosts whose addresses may move, as those of
 # containers do: Nginx reads an address once, so that a new one makes it read its configuration again.
 set -eu
-if [ -n "${REDIS_PASSWORD_FILE:-}" ]; then
-    REDIS_PASSWORD=$(cat "$REDIS_PASSWORD_FILE")
-    export REDIS_PASSWORD
-fi
-
 addresses() {
     for host in $WATCH_HOSTS; do
         # A host that is away for a moment is no reason: Nginx would not take a configuration that names it.

@@ -15,7 +15,7 @@ import redis
 from tests.support import http
 from tests.support.gateway import Gateway
 from tests.support.problems import assert_problem
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import PASSWORD, USER, RedisServer
 from tests.support.services import Services
 from tests.support.tokens import Key, access_token
 
@@ -211,3 +211,28 @@ def test_a_list_read_before_a_reload_is_known_after_it(
     finally:
         gateway.stop()
         server.stop()
+
+
+def test_a_reload_reads_the_password_of_redis_again(
+    tmp_path: Path, environment: dict[str, str], redis_server: RedisServer, services: Services, key: Key
+) -> None:
+    """Redis accepts both for a while; then the old one is taken away, and the deny list goes on."""
+    file = tmp_path / "password"
+    file.write_text(PASSWORD + "\n")
+    own = {name: value for name, value in environment.items() if name != "REDIS_PASSWORD"}
+    gateway = Gateway(tmp_path / "out", own | {"REDIS_PASSWORD_FILE": str(file)}).start()
+    user, session = str(uuid.uuid4()), str(uuid.uuid4())
+    headers = {"Authorization": f"Bearer {access_token(key, sub=user, sid=session)}"}
+    with redis_server.client() as deny_list, httpx.Client(base_url=gateway.url) as client:
+        try:
+            assert client.get(ORDERS, headers=headers).status_code == 200
+            deny_list.execute_command("ACL", "SETUSER", USER, ">another")
+            file.write_text("another\n")
+            gateway.reload()
+            deny_list.execute_command("ACL", "SETUSER", USER, f"<{PASSWORD}")
+            deny_list.client_kill_filter(_type="normal", skipme=True)
+            revoke(deny_list, f"sid:{session}")
+            wait_until_refused(client, headers)
+        finally:
+            gateway.stop()
+            deny_list.execute_command("ACL", "SETUSER", USER, f">{PASSWORD}", "<another")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import httpx
 import jwt
@@ -16,7 +17,12 @@ from jwt import PyJWK
 from shared_lib import cache
 from shared_lib.api.problems import domain_problem
 from shared_lib.auth.jwks import JWKSCache, KeysUnavailable
-from shared_lib.auth.tokens import ServiceTokens, TokenInvalid
+from shared_lib.auth.tokens import (
+    PUBLIC_KEYS_PAUSE_SECONDS,
+    PUBLIC_KEYS_SECONDS,
+    ServiceTokens,
+    TokenInvalid,
+)
 from shared_lib.contracts.internal.cart import CartSnapshot
 from shared_lib.exceptions import ServiceUnavailable, UpstreamProblem
 from shared_lib.http import ServiceClient
@@ -110,6 +116,41 @@ class TestServiceTokens:
         )
         with pytest.raises(TokenInvalid):
             self.tokens("svc-cart").verify(token)
+
+    def test_while_a_pair_is_replaced_both_keys_count_and_then_only_the_new_one(self, tmp_path):
+        """The callee reads the folder of public keys again, and is not started again."""
+        old, new = (keys_dir() / f"{name}.pem" for name in ("svc-orders", "svc-catalog"))
+        halves = {key: (keys_dir() / "public" / key.name).read_text() for key in (old, new)}
+        public = tmp_path / "svc-orders.pem"
+        public.write_text(halves[old])
+        callee = ServiceTokens("svc-cart", keys_dir() / "svc-cart.pem", tmp_path)
+
+        def counts(key: Path) -> bool:
+            try:
+                return (
+                    callee.verify(ServiceTokens("svc-orders", key, tmp_path).token_for("svc-cart"))
+                    == "svc-orders"
+                )
+            except TokenInvalid:
+                return False
+
+        def let_pass(seconds: float) -> None:
+            callee._public_keys = {
+                name: (at - seconds, keys) for name, (at, keys) in callee._public_keys.items()
+            }
+
+        assert (counts(old), counts(new)) == (True, False)
+        (tmp_path / "svc-orders.next.pem").write_text(halves[new])
+        let_pass(PUBLIC_KEYS_PAUSE_SECONDS)
+        assert (counts(new), counts(old)) == (True, True)
+        (tmp_path / "svc-orders.next.pem").rename(tmp_path / "svc-orders.previous.pem")
+        (tmp_path / "svc-orders.previous.pem").write_text(halves[old])
+        public.write_text(halves[new])
+        let_pass(PUBLIC_KEYS_SECONDS)
+        assert (counts(new), counts(old)) == (True, True)
+        (tmp_path / "svc-orders.previous.pem").unlink()
+        let_pass(PUBLIC_KEYS_SECONDS)
+        assert (counts(old), counts(new)) == (False, True)
 
     def test_an_access_token_is_no_service_token(self, jwks):
         with pytest.raises(TokenInvalid):
@@ -290,19 +331,22 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("changes", "sentence"),
         [
-            ({"DATABASE_URL": None}, 'Environment variable "DATABASE_URL" not set.'),
+            (
+                {"DATABASE_URL": None},
+                'Environment variable "DATABASE_URL" is not set, and there is no default.',
+            ),
             (
                 {"DATABASE_URL": "mysql://a/b"},
                 'Environment variable "DATABASE_URL" must be a postgresql:// URL.',
             ),
             ({"SECRET_KEY": " "}, 'Environment variable "SECRET_KEY" is empty'),
-            ({"ENVIRONMENT": "staging"}, "ENVIRONMENT is 'staging'; it must be one of dev, prod, test."),
-            ({"EMBEDDED_BEAT": "perhaps"}, 'Environment variable "EMBEDDED_BEAT" is not a valid bool.'),
+            ({"ENVIRONMENT": "staging"}, 'Environment variable "ENVIRONMENT" must be dev, prod or test.'),
+            ({"EMBEDDED_BEAT": "perhaps"}, 'Environment variable "EMBEDDED_BEAT" must be true or false.'),
             (
                 {"SERVICE_PRIVATE_KEY_FILE": "/nowhere"},
                 'Environment variable "SERVICE_PRIVATE_KEY_FILE" names /nowhere',
             ),
-            ({"SVC_CART_URL": "cart:80"}, 'Environment variable "SVC_CART_URL" is not an absolute URL.'),
+            ({"SVC_CART_URL": "cart:80"}, 'Environment variable "SVC_CART_URL" must be an absolute URL.'),
             ({"ENVIRONMENT": "prod", "SECRET_KEY": "short"}, "SECRET_KEY must have at least 50 characters"),
             ({"ENVIRONMENT": "prod"}, "PUBLIC_BASE_URL must start with https://"),
         ],

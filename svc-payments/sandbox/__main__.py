@@ -12,7 +12,6 @@ from sandbox.exceptions import BadSettings
 from sandbox.settings import Settings
 from sandbox.store import Store
 from shared_lib.server import die_with_parent
-from shared_lib.settings.environment import SettingUnreadable, take_from_file
 
 
 def main() -> None:
@@ -24,11 +23,9 @@ def main() -> None:
         lambda record: "without completing response" not in record.msg
     )
     try:
-        for secret in ("SANDBOX_API_KEY", "SANDBOX_WEBHOOK_SECRET"):
-            take_from_file(secret)
         settings = Settings.from_environment()
         store = Store(settings.database)
-    except (BadSettings, SettingUnreadable) as error:
+    except BadSettings as error:
         sys.exit(str(error))
     uvicorn.run(
         Sandbox(settings, store),

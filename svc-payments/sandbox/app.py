@@ -98,7 +98,7 @@ class Sandbox:
             webhook_seconds=settings.webhook_seconds,
         )
         self._courier = Courier(
-            store, self._intents, self._faults, url=settings.webhook_url, secret=settings.webhook_secret
+            store, self._intents, self._faults, url=settings.webhook_url, secrets=settings.webhook_secrets
         )
         routes = self._routes = Routes()
         routes.add("GET", "/", self._overview)
@@ -182,7 +182,8 @@ class Sandbox:
             if "x-forwarded-for" in request.headers:
                 raise ApiError(404, "invalid_request_error", "not_found", "There is no such page.")
             given = request.headers.get("authorization", "").encode("latin-1")
-            if not hmac.compare_digest(given, f"Bearer {self._settings.api_key}".encode()):
+            known = self._settings.api_keys.now()
+            if not any(hmac.compare_digest(given, f"Bearer {key}".encode()) for key in known):
                 raise ApiError(
                     401, "authentication_error", "api_key_invalid", "The API key is missing or wrong."
                 )

@@ -16,11 +16,13 @@ import random
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from sandbox.faults import FaultBook, Plan
 from sandbox.intents import Intents
+from sandbox.settings import Secrets
 from sandbox.store import Store
 
 logger = logging.getLogger("sandbox")
@@ -35,10 +37,11 @@ _HOUSEKEEPING_SECONDS = 3600.0
 _SPOILT = {"bad_signature": "bad_signatures", "stale": "stale"}
 
 
-def signature(secret: str, moment: int, body: bytes) -> str:
-    """The value of `Sandbox-Signature` for a webhook sent at `moment` (Unix seconds)."""
-    digest = hmac.new(secret.encode(), b"%d." % moment + body, hashlib.sha256).hexdigest()
-    return f"t={moment},v1={digest}"
+def signature(secret: str | Iterable[str], moment: int, body: bytes) -> str:
+    """The value of `Sandbox-Signature` for a webhook sent at `moment` (Unix seconds), with a `v1` for each secret."""
+    secrets = [secret] if isinstance(secret, str) else secret
+    digests = (hmac.new(each.encode(), b"%d." % moment + body, hashlib.sha256) for each in secrets)
+    return ",".join((f"t={moment}", *(f"v1={digest.hexdigest()}" for digest in digests)))
 
 
 def pause_seconds(attempts: int) -> float:
@@ -87,11 +90,13 @@ class Sender:
 class Courier:
     """One task that watches the clock: settles what is due, sends what is due, forgets what is old."""
 
-    def __init__(self, store: Store, intents: Intents, faults: FaultBook, *, url: str, secret: str) -> None:
+    def __init__(
+        self, store: Store, intents: Intents, faults: FaultBook, *, url: str, secrets: Secrets
+    ) -> None:
         self._store = store
         self._intents = intents
         self._faults = faults
-        self._secret = secret
+        self._secrets = secrets
         self._sender = Sender(url)
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="webhook")
         self._wake = asyncio.Event()
@@ -186,10 +191,12 @@ class Courier:
 
     async def _post(self, body: bytes, spoil: str = "") -> tuple[bool, str]:
         moment = int(time.time()) - (3600 if spoil == "stale" else 0)
-        secret = f"not {self._secret}" if spoil == "bad_signature" else self._secret
+        secrets = self._secrets.now()
+        if spoil == "bad_signature":
+            secrets = tuple(f"not {secret}" for secret in secrets)
         headers = {
             "content-type": "application/json",
-            "sandbox-signature": signature(secret, moment, body),
+            "sandbox-signature": signature(secrets, moment, body),
         }
         self._faults.count("deliveries")
         loop = asyncio.get_running_loop()

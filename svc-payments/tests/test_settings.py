@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -55,12 +57,12 @@ def show(name: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
     [
         ({**PRODUCTION, "PAYMENT_PROVIDERS": "sandbox"}, "The payment provider `sandbox` moves no money"),
         ({"PAYMENT_PROVIDERS": "paypal"}, "PAYMENT_PROVIDERS names paypal"),
-        ({"SANDBOX_API_KEY": None}, '"SANDBOX_API_KEY" not set'),
-        ({**STRIPE, "STRIPE_SECRET_KEY": None}, '"STRIPE_SECRET_KEY" not set'),
+        ({"SANDBOX_API_KEY": None}, '"SANDBOX_API_KEY" is not set'),
+        ({**STRIPE, "STRIPE_SECRET_KEY": None}, '"STRIPE_SECRET_KEY" is not set'),
         ({**STRIPE, "STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET"),
         ({**STRIPE, "STRIPE_CAPTURE_METHOD": "later"}, "STRIPE_CAPTURE_METHOD"),
         ({**STRIPE, "STRIPE_API_BASE": "stripe"}, "STRIPE_API_BASE"),
-        ({"SANDBOX_URL": "localhost"}, '"SANDBOX_URL" is not an absolute URL'),
+        ({"SANDBOX_URL": "localhost"}, '"SANDBOX_URL" must be an absolute URL'),
         ({"PAYMENT_PROVIDER_TIMEOUT_SECONDS": "0"}, "PAYMENT_PROVIDER_TIMEOUT_SECONDS"),
         ({"PAYMENT_RETURN_URLS": "storefront"}, "PAYMENT_RETURN_URLS"),
     ],
@@ -118,6 +120,8 @@ GOOD = {
         ({"PORT": ""}, '"PORT" is not a number'),
         ({"SANDBOX_FAULTS": "{"}, '"SANDBOX_FAULTS" is not a description of faults'),
         ({"SANDBOX_FAULTS": '{"double": 2}'}, '"SANDBOX_FAULTS" is not a description of faults'),
+        ({"PORT": "70000"}, '"PORT" is not a number from 0 to 65535'),
+        ({"SANDBOX_WEBHOOK_SECOND": "1"}, '"SANDBOX_WEBHOOK_SECOND" is not a setting'),
         ({"SANDBOX_SETTLE_SECONDS": "-1"}, '"SANDBOX_SETTLE_SECONDS" must not be negative'),
     ],
 )
@@ -139,3 +143,39 @@ def test_the_sandbox_does_not_start_but_says_why_in_one_line(changes: dict[str, 
     assert ended.returncode == 1
     assert sentence in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_while_a_secret_of_the_sandbox_is_replaced_both_count(tmp_path: Path) -> None:
+    """Its file is read again when it has changed; one that is gone or empty changes nothing."""
+    file = tmp_path / "secret"
+    file.write_text("old\n")
+    environ = {name: value for name, value in GOOD.items() if name != "SANDBOX_API_KEY"}
+    settings = Settings.from_environment({**environ, "SANDBOX_API_KEY_FILE": str(file)})
+    assert settings.api_keys.now() == ("old",)
+    for text, accepted in (("old\nnew\n", ("old", "new")), ("", ("old", "new")), ("new\n", ("new",))):
+        fresh = tmp_path / "fresh"
+        fresh.write_text(text)
+        fresh.replace(file)
+        assert settings.api_keys.now() == accepted
+    file.unlink()
+    assert settings.api_keys.now() == ("new",)
+    with pytest.raises(BadSettings, match=r'"SANDBOX_API_KEY_FILE" names .* which holds nothing readable'):
+        Settings.from_environment({**environ, "SANDBOX_API_KEY_FILE": str(file)})
+
+
+def test_a_webhook_of_the_sandbox_is_good_for_whoever_knows_one_of_its_secrets() -> None:
+    from payments.providers.base import BadWebhook
+    from payments.providers.sandbox import SandboxProvider
+    from sandbox.webhooks import signature
+
+    body = b'{"id": "evt_1", "type": "t", "created": 1, "data": {"object": {}}}'
+    headers = {"Sandbox-Signature": signature(("old", "new"), int(time.time()), body)}
+    for secret, good in (("old", True), ("new", True), ("other", False)):
+        provider = SandboxProvider(
+            url="http://a.test", api_key="k", webhook_secret=secret, timeout_seconds=1.0
+        )
+        if good:
+            assert provider.verify_webhook(headers, body).event_id == "evt_1"
+        else:
+            with pytest.raises(BadWebhook, match="signature"):
+                provider.verify_webhook(headers, body)

@@ -44,7 +44,7 @@ from payments.providers.sandbox import SandboxProvider
 from sandbox.app import Sandbox
 from sandbox.faults import Faults
 from sandbox.http import Request
-from sandbox.settings import Settings
+from sandbox.settings import Secrets, Settings
 from sandbox.store import Store
 from sandbox.webhooks import signature
 from shared_lib import failpoints
@@ -113,8 +113,8 @@ class Lives(RuleBasedStateMachine):
         self.store = Store(Path(self._folder.name) / "sandbox.sqlite3")
         environment = Settings(
             database=Path(self._folder.name),
-            api_key=API_KEY,
-            webhook_secret=WEBHOOK_SECRET,
+            api_keys=Secrets(API_KEY),
+            webhook_secrets=Secrets(WEBHOOK_SECRET),
             webhook_url="http://shop.test/",
             public_url="http://shop.test/dev/payments",
             host="",

@@ -75,7 +75,7 @@ def program(layout: Layout, env: dict[str, str]) -> Program:
         phase="edge",
         cwd=target,
         argv=[tools.find("nginx"), "-e", "stderr", "-p", f"{target}/", "-c", f"{target}/nginx.conf"],
-        env={"REDIS_PASSWORD": env["GATEWAY_REDIS_PASSWORD"]},
+        env={"REDIS_PASSWORD_FILE": str(layout.run / "secrets" / "GATEWAY_REDIS_PASSWORD")},
         listens=(int(env["GATEWAY_PORT"]), int(env["GATEWAY_ADMIN_PORT"])),
         death_signal="TERM",
     )

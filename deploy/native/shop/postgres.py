@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shop import tools
-from shop.envfile import prefix
+from shop.envfile import accepted, prefix
 from shop.layout import Layout
 from shop.problems import Problem
 from shop.program import Program
@@ -32,9 +32,23 @@ def role_of(service: str) -> str:
     return service.replace("-", "_")
 
 
+def logins(service: str) -> tuple[str, str]:
+    """The two roles by which a service may sign in, of which one can while the other's password is replaced.
+
+    The first owns the database; the second is a member of it and becomes it as soon as it has signed in.
+    """
+    return role_of(service), f"{role_of(service)}_b"
+
+
+def login_of(service: str, env: dict[str, str], *, other: bool = False) -> str:
+    """The role by which the service signs in now, or the `other` one."""
+    second = env.get(f"{prefix(service)}_DATABASE_LOGIN") == "b"
+    return logins(service)[second != other]
+
+
 def url(service: str, env: dict[str, str]) -> str:
-    role = role_of(service)
-    return f"postgresql://{role}:{env[f'{prefix(service)}_DATABASE_PASSWORD']}@127.0.0.1:{env['POSTGRES_PORT']}/{role}"
+    role, login = role_of(service), login_of(service, env)
+    return f"postgresql://{login}:{env[f'{prefix(service)}_DATABASE_PASSWORD']}@127.0.0.1:{env['POSTGRES_PORT']}/{role}"
 
 
 def auditor_url(service: str, env: dict[str, str]) -> str:
@@ -207,23 +221,24 @@ def connect(env: dict[str, str], database: str = "postgres") -> "psycopg.Connect
     """As the cluster's owner, for the runner alone; raises Problem when the password is not the cluster's."""
     import psycopg
 
-    try:
-        return psycopg.connect(
-            host="127.0.0.1",
-            port=env["POSTGRES_PORT"],
-            user="postgres",
-            password=env["POSTGRES_PASSWORD"],
-            dbname=database,
-            autocommit=True,
-            connect_timeout=10,
-        )
-    except psycopg.OperationalError as error:
-        if "authentication failed" in str(error):
-            raise Problem(
-                "The database was made with another POSTGRES_PASSWORD than the one in .env: put the old .env back,"
-                " or start over with `make clean`."
-            ) from None
-        raise
+    for password in accepted(env, "POSTGRES_PASSWORD"):
+        try:
+            return psycopg.connect(
+                host="127.0.0.1",
+                port=env["POSTGRES_PORT"],
+                user="postgres",
+                password=password,
+                dbname=database,
+                autocommit=True,
+                connect_timeout=10,
+            )
+        except psycopg.OperationalError as error:
+            if "authentication failed" not in str(error):
+                raise
+    raise Problem(
+        "The database was made with another POSTGRES_PASSWORD than the one in .env: put the old .env back,"
+        " or start over with `make clean`."
+    )
 
 
 def ensure_databases(env: dict[str, str], services: list[str], *, testing: bool) -> str:
@@ -241,20 +256,57 @@ def ensure_databases(env: dict[str, str], services: list[str], *, testing: bool)
         connection.execute("REVOKE CONNECT ON DATABASE template1 FROM PUBLIC")
         for service in services:
             role = sql.Identifier(role_of(service))
-            password = sql.Literal(env[f"{prefix(service)}_DATABASE_PASSWORD"])
             verb = sql.SQL("ALTER" if role_of(service) in have_roles else "CREATE")
             rights = sql.SQL("CREATEDB" if testing else "NOCREATEDB")
             connection.execute(
-                sql.SQL(
-                    "{} ROLE {} LOGIN NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS {} PASSWORD {}"
-                ).format(verb, role, rights, password)
+                sql.SQL("{} ROLE {} NOSUPERUSER NOCREATEROLE NOREPLICATION NOBYPASSRLS {}").format(
+                    verb, role, rights
+                )
             )
+            let_in(connection, service, login_of(service, env), env[f"{prefix(service)}_DATABASE_PASSWORD"])
             if role_of(service) not in have:
                 connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
         _ensure_auditor(connection, env, services, exists=AUDITOR in have_roles)
         rows = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchall()
     return str(rows[0][0])
+
+
+def let_in(
+    connection: "psycopg.Connection[tuple[object, ...]]", service: str, login: str, password: str
+) -> None:
+    """One of a service's two roles may sign in with this password; the second is made where it is missing."""
+    from psycopg import sql
+
+    role, name = sql.Identifier(role_of(service)), sql.Identifier(login)
+    if login != role_of(service):
+        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (login,)).rowcount:
+            connection.execute(
+                sql.SQL("CREATE ROLE {} NOCREATEDB NOCREATEROLE IN ROLE {}").format(name, role)
+            )
+        # What it makes belongs to the role that owns the database.
+        connection.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(name, sql.Literal(role_of(service))))
+    connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(password)))
+
+
+def shut_out(connection: "psycopg.Connection[tuple[object, ...]]", login: str) -> None:
+    """One of a service's two roles can no longer sign in, and what it left open is closed."""
+    from psycopg import sql
+
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (login,)).rowcount:
+        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(login)))
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (login,)
+        )
+
+
+def set_password(connection: "psycopg.Connection[tuple[object, ...]]", role: str, password: str) -> None:
+    """Of a role that only the runner signs in as."""
+    from psycopg import sql
+
+    connection.execute(
+        sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password))
+    )
 
 
 def _ensure_auditor(

@@ -27,8 +27,24 @@ def test_host(kind: str, tenant: str) -> str:
     return f"test-{kind}-{tenant}"
 
 
+def login_of(service: str, env: dict[str, str], *, other: bool = False) -> str:
+    """The user by which a service signs in now, or the `other` of its two: one can while the other's password is replaced."""
+    second = env.get(f"{prefix(service)}_RABBITMQ_LOGIN") == "b"
+    return f"{service}.b" if second != other else service
+
+
+def _passwords(tenant: str, env: dict[str, str]) -> dict[str, str]:
+    """Each user by which a tenant may sign in now, with its password."""
+    secret = f"{prefix(tenant)}_RABBITMQ_PASSWORD"
+    others = {env[name] for name in (f"{secret}_NEXT", f"{secret}_PREVIOUS") if name in env}
+    return {
+        login_of(tenant, env): env[secret],
+        **{login_of(tenant, env, other=True): password for password in others},
+    }
+
+
 def url(service: str, env: dict[str, str], host: str) -> str:
-    return f"amqp://{service}:{env[f'{prefix(service)}_RABBITMQ_PASSWORD']}@127.0.0.1:{env['RABBITMQ_PORT']}/{host}"
+    return f"amqp://{login_of(service, env)}:{env[f'{prefix(service)}_RABBITMQ_PASSWORD']}@127.0.0.1:{env['RABBITMQ_PORT']}/{host}"
 
 
 def _user(name: str, password: str, tags: list[str]) -> dict[str, object]:
@@ -66,16 +82,55 @@ def definitions(env: dict[str, str], tenants: list[str], *, testing: bool) -> di
     return {
         "users": [
             _user("runner", env["RABBITMQ_PASSWORD"], ["administrator"]),
-            *(_user(tenant, env[f"{prefix(tenant)}_RABBITMQ_PASSWORD"], []) for tenant in tenants),
+            *(
+                _user(user, password, [])
+                for tenant in tenants
+                for user, password in _passwords(tenant, env).items()
+            ),
         ],
         "vhosts": [{"name": host} for host in hosts],
-        "permissions": [
-            {"user": user, "vhost": host, "configure": ".*", "write": ".*", "read": ".*"}
-            for user, host in allowed
-        ]
-        + [right for each in strict for right in each["permissions"]],
-        "topic_permissions": [right for each in strict for right in each["topic_permissions"]],
+        "permissions": _for_each_login(
+            [
+                {"user": user, "vhost": host, "configure": ".*", "write": ".*", "read": ".*"}
+                for user, host in allowed
+            ]
+            + [right for each in strict for right in each["permissions"]],
+            env,
+        ),
+        "topic_permissions": _for_each_login(
+            [right for each in strict for right in each["topic_permissions"]], env
+        ),
     }
+
+
+def _for_each_login(rights: list[dict[str, str]], env: dict[str, str]) -> list[dict[str, str]]:
+    """The rights of a tenant, for each user by which it may sign in."""
+    return [
+        {**right, "user": user}
+        for right in rights
+        for user in (["runner"] if right["user"] == "runner" else _passwords(right["user"], env))
+    ]
+
+
+def import_definitions(layout: Layout, env: dict[str, str]) -> None:
+    """Have the running broker take in what `configure` wrote: users, passwords and rights that are new."""
+    _control(layout, env, "import_definitions", str(layout.run / "rabbitmq-definitions.json"))
+
+
+def delete_users(layout: Layout, env: dict[str, str], users: list[str]) -> None:
+    """They can no longer sign in, and what they left open is closed."""
+    calls = ",".join(
+        f'catch rabbit_auth_backend_internal:delete_user(<<"{user}">>, <<"runner">>)' for user in users
+    )
+    _control(layout, env, "eval", f"{calls}.")
+
+
+def _control(layout: Layout, env: dict[str, str], *arguments: str) -> None:
+    tools.run(
+        [str(SERVER.with_name("rabbitmqctl")), "--quiet", *arguments],
+        doing=f"rabbitmqctl {arguments[0]}",
+        env=_environment(layout, env),
+    )
 
 
 def configure(layout: Layout, env: dict[str, str], services: list[str], *, testing: bool) -> None:

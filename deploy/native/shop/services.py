@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from shop import postgres, rabbitmq, redis
-from shop.envfile import prefix
-from shop.keys import JWT_KEY, private_key, public_keys
+from shop.envfile import accepted, prefix, write_private
+from shop.keys import JWT_KEY, private_key, public_keys, published_keys
 from shop.layout import Layout
 from shop.program import Program, Wait
 
@@ -62,9 +62,14 @@ def runtime(layout: Layout) -> dict[str, str]:
 def _own(layout: Layout, env: dict[str, str], service: str) -> dict[str, str]:
     match service:
         case "svc-accounts":
+            # Alone it signs what outlives its processes.
+            others = ",".join(accepted(env, "SVC_ACCOUNTS_SECRET_KEY")[1:])
+            published = published_keys(layout)
             return {
                 "JWT_SIGNING_KEY_FILE": str(private_key(layout, JWT_KEY)),
                 "DEMO_PASSWORD": env["DEMO_PASSWORD"],
+                **({"SECRET_KEY_FALLBACKS": others} if others else {}),
+                **({"JWT_PREVIOUS_PUBLIC_KEYS_DIR": str(published)} if any(published.glob("*.pem")) else {}),
             }
         case "svc-catalog":
             return {"MEDIA_ROOT": str(layout.media)}
@@ -100,6 +105,25 @@ def programs(layout: Layout, env: dict[str, str], service: str, services: list[s
     ]
 
 
+#: Secrets that programs read from a file, and again when it has changed.
+READ_AGAIN = ("SANDBOX_API_KEY", "SANDBOX_WEBHOOK_SECRET", "GATEWAY_REDIS_PASSWORD")
+
+
+def write_secrets(layout: Layout, env: dict[str, str]) -> None:
+    """A file for each of READ_AGAIN, with all that is accepted, the one in use first; the gateway takes the first line."""
+    folder = layout.run / "secrets"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name in READ_AGAIN:
+        text = "\n".join(accepted(env, name)) + "\n"
+        if not (folder / name).exists() or (folder / name).read_text() != text:
+            write_private(folder / name, text)
+
+
+def secret_files(layout: Layout, *names: str) -> dict[str, str]:
+    """NAME_FILE for each name."""
+    return {f"{name}_FILE": str(layout.run / "secrets" / name) for name in names}
+
+
 def queues(services: list[str]) -> dict[str, list[str]]:
     """Which queues somebody must read from once everything is ready, by virtual host."""
     from shared_lib.contracts.subscriptions import SUBSCRIPTIONS
@@ -124,8 +148,7 @@ def sandbox(layout: Layout, env: dict[str, str]) -> Program:
             "HOST": "127.0.0.1",
             "PORT": env["SANDBOX_PORT"],
             "SANDBOX_DATABASE": str(layout.data / "sandbox.sqlite3"),
-            "SANDBOX_API_KEY": env["SANDBOX_API_KEY"],
-            "SANDBOX_WEBHOOK_SECRET": env["SANDBOX_WEBHOOK_SECRET"],
+            **secret_files(layout, "SANDBOX_API_KEY", "SANDBOX_WEBHOOK_SECRET"),
             "SANDBOX_WEBHOOK_URL": f"http://127.0.0.1:{env['GATEWAY_PORT']}/api/v1/payments/webhooks/sandbox",
             "SANDBOX_PUBLIC_URL": f"{base_url(env)}/dev/payments",
             "LOG_LEVEL": env["LOG_LEVEL"],

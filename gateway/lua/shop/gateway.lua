@@ -284,11 +284,26 @@ local function prepare(route)
   end
 end
 
+-- Of the environment, which stays as it was when Nginx started; or of a file, which a reload reads again.
+local function redis_password()
+  local path = os.getenv("REDIS_PASSWORD_FILE")
+  if not path or path == "" then
+    return os.getenv("REDIS_PASSWORD")
+  end
+  local file, err = io.open(path)
+  if not file then
+    error("REDIS_PASSWORD_FILE names a file that can't be read: " .. err, 0)
+  end
+  local password = file:read("*l")
+  file:close()
+  return password
+end
+
 --- In the master, before the workers start. An error here keeps Nginx from starting, or from taking a new configuration.
 -- @param path  of settings.lua, which bin/render wrote
 function M.init(path)
   settings = assert(loadfile(path))()
-  settings.redis_password = os.getenv("REDIS_PASSWORD")
+  settings.redis_password = redis_password()
   local config, mistakes = schema.load(settings)
   if not config then
     error("the route table has mistakes:\n" .. mistakes, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,9 @@ ALGORITHM = "ES256"
 LEEWAY_SECONDS = 5
 SERVICE_TOKEN_SECONDS = 60
 MAX_TOKEN_LENGTH = 8192
+#: How long public keys of services are believed unread, and the shortest pause between two readings; in seconds.
+PUBLIC_KEYS_SECONDS = 5.0
+PUBLIC_KEYS_PAUSE_SECONDS = 0.2
 
 
 class TokenInvalid(Exception):
@@ -99,7 +103,7 @@ class ServiceTokens:
         self._service = service
         self._private_key = private_key_file.read_text()
         self._public_keys_dir = public_keys_dir
-        self._public_keys: dict[str, str] = {}
+        self._public_keys: dict[str, tuple[float, list[str]]] = {}
         self._issued: dict[str, tuple[float, str]] = {}
         self._lock = threading.Lock()
 
@@ -127,21 +131,37 @@ class ServiceTokens:
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
         except PyJWTError as error:
             raise TokenInvalid(str(error)) from None
-        public_key = self._public_key(str(issuer))
-        _decode(token, public_key, issuer=str(issuer), audience=self._service)
-        return str(issuer)
+        reason = TokenInvalid(f"no public key of {issuer}")
+        for newest in (False, True):
+            keys = self._keys_of(str(issuer), newest=newest)
+            for key in keys:
+                try:
+                    _decode(token, key, issuer=str(issuer), audience=self._service)
+                except TokenInvalid as error:
+                    reason = error
+                else:
+                    return str(issuer)
+        raise reason
 
-    def _public_key(self, issuer: str) -> str:
+    def _keys_of(self, issuer: str, *, newest: bool) -> list[str]:
+        """The public keys of a service: `NAME.pem`, and while its pair is replaced `NAME.next.pem` or `NAME.previous.pem`.
+
+        They are read again every few seconds, so that a key that is taken away is no longer believed; and when no known key
+        fits (`newest`), so that a new one is believed at once.
+        """
         from shared_lib.contracts.events.base import SERVICES
 
         if issuer not in SERVICES:
             raise TokenInvalid("unknown issuer")
-        if issuer not in self._public_keys:
-            try:
-                self._public_keys[issuer] = (self._public_keys_dir / f"{issuer}.pem").read_text()
-            except OSError:
-                raise TokenInvalid(f"no public key of {issuer}") from None
-        return self._public_keys[issuer]
+        read_at, keys = self._public_keys.get(issuer, (-PUBLIC_KEYS_SECONDS, []))
+        now = time.monotonic()
+        if now - read_at >= (PUBLIC_KEYS_PAUSE_SECONDS if newest else PUBLIC_KEYS_SECONDS):
+            keys = []
+            for name in (f"{issuer}.pem", f"{issuer}.next.pem", f"{issuer}.previous.pem"):
+                with suppress(OSError):
+                    keys.append((self._public_keys_dir / name).read_text())
+            self._public_keys[issuer] = (now, keys)
+        return keys
 
 
 @cache
