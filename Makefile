@@ -1,8 +1,8 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart shell seed demo audit venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs
-export SERVICE RUNTIME SEED CHECKOUTS SCENARIO BREAK VERSION MANIFESTS AGAINST TESTS DIRTY
+.PHONY: help up down clean ps logs restart shell seed demo audit venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs settings-docs backup restore secrets-check
+export SERVICE RUNTIME BACKUP FORCE SEED CHECKOUTS SCENARIO BREAK VERSION MANIFESTS AGAINST TESTS DIRTY
 
 ## Run the shop
 
@@ -19,6 +19,11 @@ demo:  ## Buy something through the gateway, step by step
 clean:  ## Stop everything and remove all it made: data, secrets, installed libraries
 	@deploy/shop clean
 
+backup:  ## Everything the running shop holds, of one moment, into .local/backups/
+	@deploy/shop backup
+restore:  ## A stack of what a backup holds (BACKUP=FOLDER, else the newest; FORCE=1 replaces what is there)
+	@deploy/shop restore
+
 ## Look inside
 
 ps:  ## What runs, on which ports, since when
@@ -27,6 +32,8 @@ logs:  ## Follow the logs of one service or program (SERVICE=svc-orders), or all
 	@deploy/shop logs
 shell:  ## Django's shell of one service (SERVICE=svc-orders)
 	@deploy/shop shell
+secrets-check:  ## Look for every secret where none may be: logs, command lines, open files, git, Docker
+	@deploy/shop secrets-check
 audit:  ## Compare all databases; exit code 1 and a table where they contradict each other (ARGS="--json FILE")
 	@deploy/shop audit $(ARGS)
 
@@ -45,6 +52,8 @@ lock:  ## Pin every library again, with hashes, from the pyproject.toml files
 	@deploy/shop lock
 apidocs:  ## Write the descriptions of API and events (/docs, /events) again, from the code
 	@deploy/shop apidocs
+settings-docs:  ## Write the table of settings (docs/settings.md) again, from the code
+	@deploy/shop settings-docs
 venv:  ## Install the distribution's packages and Python libraries only
 	@deploy/shop venv
 

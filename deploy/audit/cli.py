@@ -18,11 +18,16 @@ from audit.model import SERVICES, Report
 SHOWN = 20
 
 
+def variable(service: str) -> str:
+    """What holds the address of a service's database: `AUDIT_SVC_ORDERS_URL`."""
+    return f"AUDIT_{service.upper().replace('-', '_')}_URL"
+
+
 def urls(environ: Mapping[str, str]) -> dict[str, str]:
     """The addresses of the databases by service: `AUDIT_SVC_ORDERS_URL`, or the file that `AUDIT_SVC_ORDERS_URL_FILE` names."""
     found = {}
     for service in SERVICES:
-        name = f"AUDIT_{service.upper().replace('-', '_')}_URL"
+        name = variable(service)
         if value := environ.get(name):
             found[service] = value
         elif file := environ.get(f"{name}_FILE"):

@@ -1,12 +1,13 @@
-"""Run by the local stack: `python -m mail`. Settings: MAIL_HOST, MAIL_SMTP_PORT, MAIL_WEB_PORT, MAIL_FOLDER."""
+"""Run by the local stack: `python -m mail`. Its settings stand in `mail.settings`."""
 
 import asyncio
 import os
+import sys
 import threading
-from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from mail.settings import BadSettings, Settings
 from mail.store import Store
 from mail.web import Web
 
@@ -38,11 +39,8 @@ async def serve(store: Store, host: str, smtp_port: int, web_port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(
-        serve(
-            Store(Path(os.environ["MAIL_FOLDER"])),
-            os.environ["MAIL_HOST"],
-            int(os.environ["MAIL_SMTP_PORT"]),
-            int(os.environ["MAIL_WEB_PORT"]),
-        )
-    )
+    try:
+        settings = Settings.of(os.environ)
+    except BadSettings as error:
+        sys.exit(str(error))
+    asyncio.run(serve(Store(settings.folder), settings.host, settings.smtp_port, settings.web_port))

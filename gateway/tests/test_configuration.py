@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Callable
@@ -103,6 +104,48 @@ def test_a_mistake_in_the_environment_is_a_sentence_and_nothing_is_written(
     assert sentence in result.stderr
     assert all(line.startswith("gateway: ") for line in result.stderr.splitlines() if sentence in line)
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("GATEWAY_WORKER", "GATEWAY_WORKER is not a setting of the gateway; GATEWAY_WORKERS is"),
+        ("GATEWAY_COLOUR", "GATEWAY_COLOUR is not a setting of the gateway: correct"),
+        ("JWT_ISUER", "JWT_ISSUER is"),
+        ("CORS_ORIGIN", "CORS_ORIGINS is"),
+        ("REDIS_HOTS", None),  # two letters of ten
+        ("HOSTNAME", None),
+        ("EDITOR", None),
+    ],
+)
+def test_a_name_that_nobody_reads_is_refused_if_it_can_only_be_a_mistake(
+    tmp_path: Path, name: str, sentence: str | None
+) -> None:
+    result = render(GOOD | {"OUTPUT_DIR": str(tmp_path / "out"), name: "x"})
+    assert result.returncode == (1 if sentence else 0), result.stderr
+    assert (sentence or "") in result.stderr
+
+
+def test_the_table_of_variables_has_what_is_read_and_its_defaults() -> None:
+    """What bin/render and the containers' entry read, and no other."""
+    told = {
+        name: default
+        for name, default, _ in (
+            line.split("\t")
+            for line in (FOLDER / "variables.tsv").read_text().splitlines()
+            if not line.startswith("#")
+        )
+    }
+    text = (FOLDER / "bin" / "render").read_text()
+    read = dict(re.findall(r"\$\{([A-Z_]+):-([^${}]*)\}", text)) | dict(
+        re.findall(r"(?m)^number ([A-Z_]+) (\d+)", text)
+    )
+    services = {name for name in told if re.fullmatch(r"SVC_[A-Z]+_URL", name)}
+    elsewhere = {"REDIS_PASSWORD", "REDIS_PASSWORD_FILE", "WATCH_HOSTS", "GATEWAY_LIMIT_*", "GATEWAY_ROUTES"}
+    assert set(read) | services | elsewhere | {"SVC_NOTIFICATIONS_LIVE_URL"} == set(told)
+    for name, default in read.items():
+        if name not in services:
+            assert told[name] in ((default, "prod") if default else ("required", "prod", "-")), name
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

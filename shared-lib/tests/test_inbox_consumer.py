@@ -213,7 +213,7 @@ def test_a_process_whose_handlers_do_not_fit_does_not_start() -> None:
 def test_a_process_with_a_wrong_health_port_says_so() -> None:
     with events_process(EVENTS_HEALTH_PORT="http") as process:
         assert process.wait(within=30) != 0
-        assert "EVENTS_HEALTH_PORT must be a port number" in process.output
+        assert '"EVENTS_HEALTH_PORT" must be a whole number from 1 to 65535' in process.output
 
 
 def test_a_consumer_killed_again_and_again_loses_nothing_and_doubles_nothing(broker: Connection) -> None:

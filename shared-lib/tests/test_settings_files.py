@@ -50,5 +50,5 @@ def test_what_is_wrong_with_a_value_from_a_file_does_not_repeat_it(secret: Path)
     secret.write_text("s3cret")
     with pytest.raises(ImproperlyConfigured) as error:
         env.int("SHOP_TEST_VALUE")
-    assert '"SHOP_TEST_VALUE" is not a valid int' in str(error.value)
+    assert '"SHOP_TEST_VALUE" must be a whole number.' in str(error.value)
     assert "s3cret" not in str(error.value)

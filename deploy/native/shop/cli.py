@@ -225,6 +225,26 @@ def release(layout: Layout, arguments: argparse.Namespace) -> int:
     return run_release(layout)
 
 
+def backup(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.backup import make
+
+    with only_one(layout):
+        return make(layout, arguments)
+
+
+def restore(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.backup import restore as put_back
+
+    with only_one(layout):
+        return put_back(layout, arguments)
+
+
+def secrets_check(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.secrets_check import run
+
+    return run(layout, arguments)
+
+
 def lint(layout: Layout, arguments: argparse.Namespace) -> int:
     from shop.lint import run_lint
 
@@ -242,6 +262,9 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
         logs,
         shell,
         seed,
+        backup,
+        restore,
+        secrets_check,
         demo,
         bench_checkout,
         test,

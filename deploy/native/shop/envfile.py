@@ -4,11 +4,14 @@ Lines are `NAME=value`; empty lines and lines that start with `#` are comments. 
 quotes or expansion, and only of characters that Compose and this reader understand alike.
 """
 
+import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 from shop.ports import choose_block
@@ -19,6 +22,10 @@ _VALUE = re.compile(r"[A-Za-z0-9_.,:/@+=~ -]*")
 #: Of a service that another branch has, or of the tests: kept, so that changing branches does not change the file.
 _ABSENT = re.compile(
     r"(SVC_[A-Z]+|SHARED_LIB)_(PORT|SECRET_KEY|DATABASE_PASSWORD|REDIS_PASSWORD|RABBITMQ_PASSWORD)"
+)
+#: Of a secret that is being replaced (`shop.rotation`), and which of two logins a service has.
+_ROTATION = re.compile(
+    r"[A-Z_]+(?:SECRET_KEY|PASSWORD|API_KEY|WEBHOOK_SECRET)_(?:NEXT|PREVIOUS|SINCE)|SVC_[A-Z]+_(?:DATABASE|RABBITMQ)_LOGIN"
 )
 _OVERRIDE = re.compile(r"SVC_[A-Z]+__[A-Z][A-Z0-9_]*|GATEWAY_LIMIT_[A-Z_]+")
 
@@ -34,17 +41,22 @@ STORE_PORTS = (
     "SANDBOX_PORT",
     "GATEWAY_ADMIN_PORT",
 )
-SECRETS = (
-    "POSTGRES_PASSWORD",
-    "AUDITOR_DATABASE_PASSWORD",
-    "RABBITMQ_PASSWORD",
-    "REDIS_PASSWORD",
-    "SUPERVISOR_PASSWORD",
-    "GATEWAY_REDIS_PASSWORD",
-    "SANDBOX_API_KEY",
-    "SANDBOX_WEBHOOK_SECRET",
-)
-SERVICE_SECRETS = ("SECRET_KEY", "DATABASE_PASSWORD", "REDIS_PASSWORD", "RABBITMQ_PASSWORD")
+SECRETS = {
+    "POSTGRES_PASSWORD": "PostgreSQL's owner, for the runner alone",
+    "AUDITOR_DATABASE_PASSWORD": "the role of `make audit`",
+    "RABBITMQ_PASSWORD": "RabbitMQ's administrator, for the runner alone",
+    "REDIS_PASSWORD": "Redis's administrator, for the runner alone",
+    "SUPERVISOR_PASSWORD": "the supervisor of host processes",
+    "GATEWAY_REDIS_PASSWORD": "the gateway's user at Redis",
+    "SANDBOX_API_KEY": "what svc-payments bears when it calls the sandbox provider",
+    "SANDBOX_WEBHOOK_SECRET": "what the sandbox provider signs its webhooks with",
+}
+SERVICE_SECRETS = {
+    "SECRET_KEY": "Django's key",
+    "DATABASE_PASSWORD": "the PostgreSQL role",
+    "REDIS_PASSWORD": "the Redis user",
+    "RABBITMQ_PASSWORD": "the RabbitMQ user",
+}
 
 
 def prefix(service: str) -> str:
@@ -92,11 +104,13 @@ def _address(value: str) -> str | None:
 
 @dataclass(frozen=True)
 class Key:
-    """One name in `.env`: its first value and what is wrong with another."""
+    """One name in `.env`: its first value, what is wrong with another, where it stands and what it does."""
 
     make: Callable[[], str]
     check: Callable[[str], str | None]
     heading: str
+    text: str
+    secret: bool = False
 
 
 def known_keys(services: Iterable[str]) -> dict[str, Key]:
@@ -106,25 +120,32 @@ def known_keys(services: Iterable[str]) -> dict[str, Key]:
         return secrets.token_urlsafe(40)
 
     keys = {
-        "GATEWAY_PORT": Key(lambda: "8080", _port, "Where the shop answers"),
-        "GATEWAY_HOST": Key(lambda: "127.0.0.1", _ip, "Where the shop answers"),
+        "GATEWAY_PORT": Key(lambda: "8080", _port, "Where the shop answers", "the port of the shop"),
+        "GATEWAY_HOST": Key(
+            lambda: "127.0.0.1", _ip, "Where the shop answers", "its address; 0.0.0.0 opens it to others"
+        ),
         "DEMO_PASSWORD": Key(
             lambda: secrets.token_urlsafe(9),
             _password,
             "Logins: buyer@example.com, seller@example.com, admin@example.com",
+            "what the seed gives the demo logins",
+            secret=True,
         ),
-        "SHOP_CURRENCY": Key(lambda: "USD", _currency, "Settings"),
-        "LOG_LEVEL": Key(lambda: "INFO", _level, "Settings"),
-        "STOREFRONT_URL": Key(lambda: "http://localhost:3000", _url, "Settings"),
-        "EMAIL_FROM": Key(lambda: "shop@example.com", _address, "Settings"),
+        "SHOP_CURRENCY": Key(lambda: "USD", _currency, "Settings", "the currency of the shop"),
+        "LOG_LEVEL": Key(lambda: "INFO", _level, "Settings", "the least that is logged"),
+        "STOREFRONT_URL": Key(lambda: "http://localhost:3000", _url, "Settings", "where links in mails lead"),
+        "EMAIL_FROM": Key(lambda: "shop@example.com", _address, "Settings", "whom mails are from"),
     }
     for name in (*STORE_PORTS, *(f"{prefix(service)}_PORT" for service in services)):
-        keys[name] = Key(str, _port, "Ports inside, on the loopback address; change any that collides")
-    for name in SECRETS:
-        keys[name] = Key(secret, _secret, "Secrets")
+        heading = "Ports inside, on the loopback address; change any that collides"
+        keys[name] = Key(str, _port, heading, "a port inside")
+    for name, text in SECRETS.items():
+        keys[name] = Key(secret, _secret, "Secrets", text, secret=True)
     for service in services:
-        for suffix in SERVICE_SECRETS:
-            keys[f"{prefix(service)}_{suffix}"] = Key(secret, _secret, "Secrets")
+        for suffix, text in SERVICE_SECRETS.items():
+            keys[f"{prefix(service)}_{suffix}"] = Key(
+                secret, _secret, "Secrets", f"{text} of {service}", secret=True
+            )
     return keys
 
 
@@ -155,7 +176,10 @@ def check(values: dict[str, str], keys: dict[str, Key], path: Path) -> None:
     ports: dict[str, str] = {}
     for name, value in values.items():
         if name not in keys:
+            if _ROTATION.fullmatch(name):
+                continue
             if _OVERRIDE.fullmatch(name) or _ABSENT.fullmatch(name):
+                _check_override(name, path)
                 continue
             raise Problem(
                 f"{path}: {name} is not a setting of the shop; remove the line (a setting of one service is"
@@ -170,6 +194,25 @@ def check(values: dict[str, str], keys: dict[str, Key], path: Path) -> None:
                     f"{path}: {name} and {ports[value]} are both {value}; every port must be different."
                 )
             ports[value] = name
+
+
+def _check_override(name: str, path: Path) -> None:
+    """Raise Problem for a setting of one service that this service does not read."""
+    service, _, setting = name.partition("__")
+    known: list[str] | None = _service_settings().get(service.lower().replace("_", "-"))
+    if not setting or known is None or setting in known:
+        return
+    meant = get_close_matches(setting, known, n=1)
+    raise Problem(
+        f"{path}: {name} is nothing that {service.lower().replace('_', '-')} reads"
+        f"{f'; {meant[0]} is' if meant else ''}: docs/settings.md lists what it does."
+    )
+
+
+@cache
+def _service_settings() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = json.loads(Path(__file__).with_name("service_settings.json").read_text())
+    return found
 
 
 def render(values: dict[str, str], keys: dict[str, Key]) -> str:
@@ -206,6 +249,28 @@ def load(path: Path, services: list[str]) -> dict[str, str] | None:
     values = parse(text, path)
     check(values, known_keys(services), path)
     return values
+
+
+def accepted(env: dict[str, str], name: str) -> list[str]:
+    """Every value of a secret that counts now: more than one while it is replaced."""
+    values = (env.get(name), env.get(f"{name}_NEXT"), env.get(f"{name}_PREVIOUS"))
+    return [value for value in values if value]
+
+
+def change(path: Path, env: dict[str, str], given: dict[str, str], *gone: str) -> None:
+    """Write these values into the file and into `env`, in one step, and take others out of both."""
+    text = path.read_text()
+    for name in (*gone, *given):
+        text = re.sub(rf"(?m)^\s*{name}=.*\n?", "", text) if name in gone or name not in env else text
+    for name, value in given.items():
+        if name in env:
+            text = re.sub(rf"(?m)^\s*{name}=.*$", f"{name}={value}", text)
+        else:
+            text = text.rstrip("\n") + f"\n{name}={value}\n"
+    write_private(path, text)
+    env.update(given)
+    for name in gone:
+        env.pop(name, None)
 
 
 def complete(path: Path, services: list[str], given: dict[str, str]) -> dict[str, str]:

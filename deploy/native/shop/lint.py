@@ -72,14 +72,14 @@ def checks(layout: Layout) -> Iterator[Check]:
         yield types("shared-lib", "src", config, {**its, "PYTHONPATH": f"{library}:{library}/tests"})
     for name, targets in (
         ("deploy/native", "shop"),
-        ("deploy", "mail apidocs audit release"),
+        ("deploy", "mail apidocs audit release backup envdocs"),
         ("deploy/docker", "containers"),
         ("gateway", "tests bench"),
         ("tests", "faults breaks"),
     ):
-        # The runner of containers and the fault tests stand on the one of host processes.
-        beside = f"{root}/deploy/native:{root}/shared-lib/src"
-        extra = {"MYPYPATH": beside} if name in ("deploy/docker", "tests") else {}
+        # The runner of containers and the fault tests stand on the one of host processes, which has its backups beside it.
+        beside = f"{root}/deploy/native:{root}/shared-lib/src:{root}/deploy"
+        extra = {"MYPYPATH": beside} if name != "gateway" else {}
         yield types(name, targets, str(root / "deploy" / "mypy.ini"), extra)
 
 

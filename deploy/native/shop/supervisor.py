@@ -109,14 +109,19 @@ class Calls:
     """The supervisor's own calls (`startProcess`, `getAllProcessInfo` and so on), each on a connection of its own."""
 
     def __init__(self, env: dict[str, str]) -> None:
-        self._url = f"http://{USER}:{env['SUPERVISOR_PASSWORD']}@127.0.0.1:{env['SUPERVISOR_PORT']}/RPC2"
+        # Looked at for each call: the password may be replaced meanwhile.
+        self._env = env
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
-            with xmlrpc.client.ServerProxy(self._url) as proxy:
+            with xmlrpc.client.ServerProxy(_url(self._env)) as proxy:
                 return getattr(proxy.supervisor, name)(*arguments)
 
         return call
+
+
+def _url(env: dict[str, str]) -> str:
+    return f"http://{USER}:{env['SUPERVISOR_PASSWORD']}@127.0.0.1:{env['SUPERVISOR_PORT']}/RPC2"
 
 
 def states(rpc: Calls) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shop import faults, postgres, rabbitmq, services, stack
-from shop.envfile import prefix
+from shop.envfile import load, prefix
 from shop.layout import Layout
 from shop.ports import choose_block
 from shop.problems import Problem
@@ -151,7 +151,10 @@ class Run:
                 self.proxy = faults.prepare(self.shop)
                 self.shop.configure()
             self.shop.serve()
-            self.outcomes += [self._pytest(suite) for suite in last]
+            for suite in last:
+                self.outcomes.append(self._pytest(suite))
+                # Its tests may have given the stack other secrets.
+                self.shop.env |= load(self.layout.env_file, self.shop.tenants) or {}
 
     def start_stores(self, *, stores_only: bool) -> None:
         """PostgreSQL, Redis, RabbitMQ, with a database for each suite. `stores_only`: nothing else will run."""

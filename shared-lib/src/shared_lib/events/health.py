@@ -5,9 +5,23 @@ from __future__ import annotations
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from marshmallow.validate import Range
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared_lib.events.process import EventsProcess
+from shared_lib.settings import env
+
+
+def health_port() -> int | None:
+    """Where health and metrics are served, if anywhere. Raises `ImproperlyConfigured`."""
+    port: int | None = env.int(
+        "EVENTS_HEALTH_PORT",
+        None,
+        validate=Range(min=1, max=65535),
+        only="events",
+        help="where its health and metrics are served; nowhere if unset",
+    )
+    return port
 
 
 def serve(process: EventsProcess, host: str, port: int) -> ThreadingHTTPServer:

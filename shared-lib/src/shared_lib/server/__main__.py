@@ -13,15 +13,31 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
+from marshmallow.validate import Range
 
 from shared_lib.settings import env
 
+_SOME = Range(min=1)
+_PORT = Range(min=1, max=65535)
+
 
 def _web() -> list[str]:
-    threads: int = env.int("WEB_THREADS", 4)
+    threads: int = env.int(
+        "WEB_THREADS", 4, validate=_SOME, only="web", help="threads of each of its workers"
+    )
+    workers: int = env.int("WEB_WORKERS", 1, validate=_SOME, only="web", help="its processes")
+    most: int = env.int(
+        "WEB_BACKPRESSURE",
+        128,
+        validate=_SOME,
+        only="web",
+        help="requests that a worker takes in at once; more wait at the door",
+    )
+    port: int = env.int("PORT", validate=_PORT, only="web", help="where it listens")
     os.environ["SHOP_WEB_MASTER"] = str(os.getpid())
     os.environ.setdefault("DATABASE_POOL_MAX", str(threads))
     return [
@@ -30,12 +46,17 @@ def _web() -> list[str]:
             "--interface",
             "wsgi",
             "--host",
-            env.str("HOST", "127.0.0.1"),
+            env.str(
+                "HOST",
+                "127.0.0.1",
+                only="web",
+                help="the address where it, and the health of events, listens",
+            ),
             "--port",
-            str(env.int("PORT")),
+            str(port),
         ),
-        *("--workers", str(env.int("WEB_WORKERS", 1)), "--blocking-threads", str(threads)),
-        *("--backlog", "1024", "--backpressure", str(env.int("WEB_BACKPRESSURE", 128))),
+        *("--workers", str(workers), "--blocking-threads", str(threads)),
+        *("--backlog", "1024", "--backpressure", str(most)),
         *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10"),
         *("--no-access-log", "--log-level", "warning", "--http", "1", "config.wsgi:application"),
     ]
@@ -46,7 +67,7 @@ def _events() -> list[str]:
 
 
 def _worker() -> list[str]:
-    threads: int = env.int("WORKER_THREADS", 2)
+    threads: int = env.int("WORKER_THREADS", 2, validate=_SOME, only="worker", help="jobs at once")
     # Celery closes its connections after each task: with a pool that gives them back.
     os.environ.setdefault("DATABASE_POOL_MAX", str(threads))
     return [
@@ -80,6 +101,9 @@ def main() -> None:
         sys.exit("There is no manage.py here: run this from the folder of a service.")
     try:
         command = processes[sys.argv[1]]()
+        # Before a master starts workers that would fail one after the other, each with a traceback.
+        import_module(os.environ.get("DJANGO_SETTINGS_MODULE", "config.settings"))
+        env.refuse_misspelt()
     except ImproperlyConfigured as error:
         sys.exit(str(error))
     module = [] if command[0].endswith(".py") else ["-m"]

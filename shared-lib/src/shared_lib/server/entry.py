@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -40,8 +41,17 @@ def wsgi_application(settings_module: str) -> Any:
 
 
 def manage(settings_module: str) -> None:
-    """`manage.py` of a service."""
+    """`manage.py` of a service. A setting that is wrong ends it with a sentence."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    from shared_lib.settings import env
+
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings_module)
+    try:
+        import_module(os.environ["DJANGO_SETTINGS_MODULE"])
+        env.refuse_misspelt()
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
+from environs import validate
 
 from shared_lib.settings.environment import env
 
@@ -21,12 +21,13 @@ _ENVIRONMENTS = ("dev", "prod", "test")
 def service_settings(service: str, *, apps: list[str]) -> dict[str, Any]:
     """All settings of `service` (`svc-orders`), whose own Django apps are `apps`; the first one holds its domain.
 
-    Raises `ImproperlyConfigured` with a sentence that names every variable that is missing or malformed.
+    Raises `ImproperlyConfigured` with a sentence that names the first variable that is missing or malformed.
     """
-    environment = env.str("ENVIRONMENT", "dev")
-    if environment not in _ENVIRONMENTS:
-        raise ImproperlyConfigured(
-            f"ENVIRONMENT is {environment!r}; it must be one of {', '.join(_ENVIRONMENTS)}."
-        )
+    environment = env.str(
+        "ENVIRONMENT",
+        "dev",
+        validate=validate.OneOf(_ENVIRONMENTS),
+        help="which settings lie on the common ones; prod refuses what is unsafe",
+    )
     base = import_module("shared_lib.settings.base").settings(service, apps=apps)
     return import_module(f"shared_lib.settings.{environment}").adjust(base)

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from marshmallow.validate import Range
+from marshmallow.validate import OneOf, Range, Regexp
 
 from shared_lib.contracts.events.base import SERVICES
 from shared_lib.settings.environment import env
+
+_AMQP = Regexp("amqps?://.", error="an amqp:// or amqps:// URL")
+_REDIS = Regexp("rediss?://.", error="a redis:// or rediss:// URL")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
@@ -20,11 +24,21 @@ def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
     domain = apps[0]
     return {
         "SERVICE_NAME": service,
-        "SERVICE_VERSION": env.str("SERVICE_VERSION", "dev"),
+        "SERVICE_VERSION": env.str(
+            "SERVICE_VERSION", "dev", help="what the manifest and the logs call this version"
+        ),
         "ENVIRONMENT": env.str("ENVIRONMENT", "dev"),
-        "SECRET_KEY": _secret("SECRET_KEY"),
+        "SECRET_KEY": env.secret("SECRET_KEY", help="Django's; at least 50 characters in prod"),
+        "SECRET_KEY_FALLBACKS": env.list(
+            "SECRET_KEY_FALLBACKS",
+            [],
+            secret=True,
+            help="keys whose signatures still count: the next before it signs, the last until nothing of it is left",
+        ),
         "DEBUG": False,
-        "ALLOWED_HOSTS": env.list("ALLOWED_HOSTS", ["*"]),
+        "ALLOWED_HOSTS": env.list(
+            "ALLOWED_HOSTS", ["*"], help="what `Host` may say; the gateway sends its own"
+        ),
         "ROOT_URLCONF": "config.urls",
         "WSGI_APPLICATION": "config.wsgi.application",
         "APPEND_SLASH": False,
@@ -81,44 +95,83 @@ def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
             "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
         },
         "LOGGING_CONFIG": "shared_lib.observability.logs.configure",
-        "LOGGING": {"level": env.str("LOG_LEVEL", "INFO")},
+        "LOGGING": {
+            "level": env.str("LOG_LEVEL", "INFO", validate=OneOf(_LEVELS), help="the least that is logged")
+        },
         # Events and jobs
         "EVENT_HANDLERS": f"{domain}.event_handlers.EVENT_HANDLERS"
         if find_spec(f"{domain}.event_handlers")
         else "",
-        "EVENTS_BROKER_URL": _secret("EVENTS_BROKER_URL"),
-        "JOBS_BROKER_URL": _secret("JOBS_BROKER_URL"),
-        # How long events and worker may finish what they began when they are told to stop; in seconds.
-        "DRAIN_SECONDS": env.float("DRAIN_SECONDS", 9.0),
-        # A relay that is silent for so long loses its lock. It speaks every second; takeover is promised within 10.
-        "RELAY_SILENCE_MS": env.int("RELAY_SILENCE_MS", 8000, validate=Range(min=2000, max=9000)),
-        "EMBEDDED_BEAT": env.bool("EMBEDDED_BEAT", True),
-        "REDIS_URL": _secret("REDIS_URL"),
+        "EVENTS_BROKER_URL": env.secret(
+            "EVENTS_BROKER_URL", validate=_AMQP, help="RabbitMQ, the virtual host of events"
+        ),
+        "JOBS_BROKER_URL": env.secret(
+            "JOBS_BROKER_URL", validate=_AMQP, help="RabbitMQ, the virtual host of this service's jobs"
+        ),
+        "DRAIN_SECONDS": env.float(
+            "DRAIN_SECONDS",
+            9.0,
+            validate=Range(min=0),
+            help="how long events and worker may finish what they began when they are told to stop",
+        ),
+        # The relay speaks every second; takeover is promised within 10.
+        "RELAY_SILENCE_MS": env.int(
+            "RELAY_SILENCE_MS",
+            8000,
+            validate=Range(min=2000, max=9000),
+            only="events",
+            help="a relay that is silent for so long loses its lock",
+        ),
+        "EMBEDDED_BEAT": env.bool(
+            "EMBEDDED_BEAT",
+            True,
+            only="worker",
+            help="whether the worker runs Celery's beat as a thread; false where a single beat runs elsewhere",
+        ),
+        "REDIS_URL": env.secret("REDIS_URL", validate=_REDIS, help="Redis, as the user of this service"),
         # Calls between services
-        "SERVICE_URLS": {name: env.url(f"{name.upper().replace('-', '_')}_URL") for name in SERVICES},
-        "SERVICE_PRIVATE_KEY_FILE": env.file("SERVICE_PRIVATE_KEY_FILE"),
-        "SERVICE_PUBLIC_KEYS_DIR": env.file("SERVICE_PUBLIC_KEYS_DIR", check=Path.is_dir),
-        "REQUEST_TIMEOUT_SECONDS": env.float("REQUEST_TIMEOUT_SECONDS", 10.0),
+        "SERVICE_URLS": {
+            name: env.url(f"{name.upper().replace('-', '_')}_URL", help=f"where {name} answers inside")
+            for name in SERVICES
+        },
+        "SERVICE_PRIVATE_KEY_FILE": env.file(
+            "SERVICE_PRIVATE_KEY_FILE",
+            secret=True,
+            help="P-256 key in PEM that signs this service's calls to the others",
+        ),
+        "SERVICE_PUBLIC_KEYS_DIR": env.file(
+            "SERVICE_PUBLIC_KEYS_DIR", check=Path.is_dir, help="the public keys of all services"
+        ),
+        "REQUEST_TIMEOUT_SECONDS": env.float(
+            "REQUEST_TIMEOUT_SECONDS",
+            10.0,
+            validate=Range(min=0.1),
+            help="what a request may take, calls to other services included",
+        ),
         # Access tokens
-        "JWT_ISSUER": env.str("JWT_ISSUER", "svc-accounts"),
-        "JWT_AUDIENCE": env.str("JWT_AUDIENCE", "shop"),
-        "JWKS_URL": env.url("JWKS_URL", env.url("SVC_ACCOUNTS_URL") + "/.well-known/jwks.json"),
-        # Tests with faults: a folder of files that arm `shared_lib.failpoints`
-        "FAILPOINTS_DIR": env.file("FAILPOINTS_DIR", check=Path.is_dir)
-        if env.str("FAILPOINTS_DIR", "")
-        else None,
+        "JWT_ISSUER": env.str("JWT_ISSUER", "svc-accounts", help="`iss` of access tokens"),
+        "JWT_AUDIENCE": env.str("JWT_AUDIENCE", "shop", help="`aud` of access tokens"),
+        "JWKS_URL": env.url(
+            "JWKS_URL",
+            env.url("SVC_ACCOUNTS_URL") + "/.well-known/jwks.json",
+            help="where the public keys of access tokens are",
+        ),
+        "FAILPOINTS_DIR": env.file(
+            "FAILPOINTS_DIR",
+            None,
+            check=Path.is_dir,
+            help="tests with faults only, refused in prod: a folder of files that arm failpoints",
+        ),
         # Shop
-        "SHOP_CURRENCY": env.str("SHOP_CURRENCY", "USD"),
-        "PUBLIC_BASE_URL": env.url("PUBLIC_BASE_URL"),
-        "STOREFRONT_URL": env.url("STOREFRONT_URL"),
+        "SHOP_CURRENCY": env.str(
+            "SHOP_CURRENCY",
+            "USD",
+            validate=Regexp("[A-Z]{3}$", error="an ISO 4217 code such as USD"),
+            help="the currency of the shop",
+        ),
+        "PUBLIC_BASE_URL": env.url("PUBLIC_BASE_URL", help="the gateway as clients see it; https in prod"),
+        "STOREFRONT_URL": env.url("STOREFRONT_URL", help="where links in mails lead; https in prod"),
     }
-
-
-def _secret(name: str) -> str:
-    value: str = env.str(name)
-    if not value.strip():
-        raise ImproperlyConfigured(f'Environment variable "{name}" is empty; give it a value.')
-    return value
 
 
 def _database() -> dict[str, Any]:
@@ -127,22 +180,47 @@ def _database() -> dict[str, Any]:
     The pool is opened lazily, after any fork. Statements are bound on the server and prepared after
     DATABASE_PREPARE_THRESHOLD uses; set it to -1 behind a transaction pooler.
     """
-    config = env.database("DATABASE_URL")
-    pool_max: int = env.int("DATABASE_POOL_MAX", 0)
-    threshold: int = env.int("DATABASE_PREPARE_THRESHOLD", 5)
-    timeout: int = env.int("DATABASE_STATEMENT_TIMEOUT_MS", 15000)
+    config = env.database("DATABASE_URL", help="PostgreSQL, as the role of this service")
+    pool_max: int = env.int(
+        "DATABASE_POOL_MAX",
+        0,
+        validate=Range(min=0),
+        help="connections of a process's pool, 0 for none; web and worker take as many as they have threads",
+    )
+    threshold: int = env.int(
+        "DATABASE_PREPARE_THRESHOLD",
+        5,
+        validate=Range(min=-1),
+        help="after so many uses a statement is prepared; -1 (never) behind a transaction pooler",
+    )
+    timeout: int = env.int(
+        "DATABASE_STATEMENT_TIMEOUT_MS",
+        15000,
+        validate=Range(min=0),
+        help="what a statement may take; 0: as long as it likes",
+    )
     options: dict[str, Any] = {
         **config.get("OPTIONS", {}),
-        "application_name": env.str("DATABASE_APPLICATION_NAME", "shop"),
+        "application_name": env.str(
+            "DATABASE_APPLICATION_NAME", "shop", help="how PostgreSQL lists this process's connections"
+        ),
         "connect_timeout": 5,
-        "server_side_binding": env.bool("DATABASE_SERVER_SIDE_BINDING", True),
+        "server_side_binding": env.bool(
+            "DATABASE_SERVER_SIDE_BINDING", True, help="whether the server puts parameters into statements"
+        ),
         "prepare_threshold": threshold if threshold >= 0 else None,
         "options": f"-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=30000",
     }
     if pool_max > 0:
         options["pool"] = {"min_size": 1, "max_size": pool_max, "timeout": 5}
     config["OPTIONS"] = options
-    config["CONN_MAX_AGE"] = 0 if pool_max > 0 else env.int("DATABASE_CONN_MAX_AGE", 60)
+    max_age: int = env.int(
+        "DATABASE_CONN_MAX_AGE",
+        60,
+        validate=Range(min=0),
+        help="seconds that a connection without a pool is kept",
+    )
+    config["CONN_MAX_AGE"] = 0 if pool_max > 0 else max_age
     # A connection is looked at before it is used again, so that a restart of PostgreSQL costs no request its answer.
     config["CONN_HEALTH_CHECKS"] = True
     return config

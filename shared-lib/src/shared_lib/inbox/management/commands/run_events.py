@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from shared_lib.events.health import serve
+from shared_lib.events.health import health_port, serve
 from shared_lib.events.process import EventsProcess, end
 from shared_lib.inbox.consumer import Consumer
 from shared_lib.outbox.relay import Relay
+from shared_lib.settings import env
 
 
 class Command(BaseCommand):
@@ -22,11 +23,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         process = EventsProcess([Relay(), Consumer()])
-        if port := os.environ.get("EVENTS_HEALTH_PORT", ""):
-            if not port.isdecimal() or not 0 < int(port) < 65536:
-                raise CommandError("EVENTS_HEALTH_PORT must be a port number between 1 and 65535, or unset.")
+        try:
+            port = health_port()
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from None
+        if port:
             try:
-                serve(process, os.environ.get("HOST", "127.0.0.1"), int(port))
+                serve(process, env.str("HOST", "127.0.0.1"), port)
             except OSError as error:
                 raise CommandError(f"EVENTS_HEALTH_PORT {port} cannot be used: {error.strerror}.") from None
         code = process.run()
