@@ -26,6 +26,11 @@ LIBRARIES = {
 COMMAND_LINE = (
     ("RUNTIME", "docker or native", "what runs, else what the machine has", "what the shop runs as"),
     ("SERVICE", "a service, program or suite", "all", "what a verb is about"),
+    ("VERSION", "a version such as 1.2.0", "-", "`release`: what the release is called"),
+    ("MANIFESTS", "the path of a folder", "of the shop that runs", "`release`: what runs, as files"),
+    ("AGAINST", "an absolute URL", "the shop that runs here", "`release`: the shop that is asked what runs"),
+    ("TESTS", "skip", "-", "`release`: without its tests"),
+    ("DIRTY", "allow", "-", "`release`: of a tree with changes that are not committed"),
     ("BACKUP", "the path of a folder", "the newest", "`restore`: the backup"),
     ("FORCE", "1", "-", "`restore`: throws away what the stack holds"),
     ("ARGS", "text", "-", "further arguments of `audit` and of the benchmarks"),
