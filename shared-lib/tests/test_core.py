@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -16,7 +19,7 @@ from jwt import PyJWK
 
 from shared_lib import cache
 from shared_lib.api.problems import domain_problem
-from shared_lib.auth.jwks import JWKSCache, KeysUnavailable
+from shared_lib.auth.jwks import REMEMBERED_SECONDS, JWKSCache, KeysUnavailable, SignedMemory
 from shared_lib.auth.tokens import (
     PUBLIC_KEYS_PAUSE_SECONDS,
     PUBLIC_KEYS_SECONDS,
@@ -176,12 +179,101 @@ class TestKeySetOfAccounts:
         assert all(keys.key(f"unknown-{index}") is None for index in range(50))
         assert len(fetches) == 1
 
-    def test_without_any_key_there_is_no_answer(self):
-        keys = JWKSCache(
-            "http://accounts.test/jwks", transport=httpx.MockTransport(lambda _: httpx.Response(500))
-        )
+    def away(self, request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    def cache(self, answer, memory=None):
+        return JWKSCache("http://accounts.test/jwks", memory=memory, transport=httpx.MockTransport(answer))
+
+    @pytest.mark.parametrize("body", [b"<html>", b'["keys"]', b'{"keys": []}', b'{"keys": ["a"]}'])
+    def test_without_any_key_there_is_no_answer(self, body):
+        for answer in (self.away, lambda _: httpx.Response(500), lambda _: httpx.Response(200, content=body)):
+            with pytest.raises(KeysUnavailable):
+                self.cache(answer).key("any")
+
+    def test_while_accounts_is_away_a_key_that_it_may_have_made_is_not_called_wrong(self, jwks):
+        answers = [httpx.Response(200, json={"keys": [jwks.jwk]})]
+        keys = self.cache(lambda request: answers.pop() if answers else self.away(request))
+        assert keys.key("unknown") is None
+        keys._tried_at -= 10
         with pytest.raises(KeysUnavailable):
-            keys.key("any")
+            keys.key("unknown")
+        assert keys.key(jwks.jwk["kid"])
+
+    def test_those_who_have_the_key_do_not_wait_for_news(self, jwks):
+        asked, answered = threading.Event(), threading.Event()
+
+        def answer(_: httpx.Request) -> httpx.Response:
+            asked.set()
+            assert answered.wait(10)
+            return httpx.Response(200, json={"keys": [jwks.jwk]})
+
+        answered.set()
+        keys = self.cache(answer)
+        keys.key(jwks.jwk["kid"])
+        asked.clear()
+        answered.clear()
+        keys._fetched_at -= 10_000
+        keys._tried_at -= 10_000
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(keys.key, jwks.jwk["kid"])
+            assert asked.wait(5)
+            assert keys.key(jwks.jwk["kid"])
+            assert not looking.done()
+            answered.set()
+
+    @pytest.fixture
+    def memory(self, settings):
+        settings.SERVICE_NAME = f"test-{uuid7()}"
+        memory = SignedMemory()
+        yield memory
+        cache.redis_client().delete(memory.key())
+
+    def test_a_process_that_starts_while_accounts_is_away_knows_the_last_set(self, jwks, memory):
+        fetch = self.cache(lambda _: httpx.Response(200, json={"keys": [jwks.jwk]}), memory)
+        assert fetch.key(jwks.jwk["kid"])
+        assert isinstance(self.cache(self.away, memory).key(jwks.jwk["kid"]), PyJWK)
+        assert 0 < cache.redis_client().ttl(memory.key()) <= REMEMBERED_SECONDS
+
+    def test_a_remembered_set_is_replaced_as_soon_as_accounts_is_back(self, jwks, memory):
+        memory.keep({"keys": [{**jwks.jwk, "kid": "withdrawn"}]})
+        answers = []
+        keys = self.cache(lambda request: answers.pop() if answers else self.away(request), memory)
+        assert keys.key("withdrawn")
+        answers.append(httpx.Response(200, json={"keys": [jwks.jwk]}))
+        keys._tried_at -= 10
+        assert keys.key("withdrawn") is None
+        assert keys.key(jwks.jwk["kid"])
+
+    def test_a_remembered_set_grows_too_old(self, jwks, memory, monkeypatch):
+        long_ago = time.time() - REMEMBERED_SECONDS - 1
+        with monkeypatch.context() as patch:
+            patch.setattr("time.time", lambda: long_ago)
+            memory.keep({"keys": [jwks.jwk]})
+        with pytest.raises(KeysUnavailable):
+            self.cache(self.away, memory).key(jwks.jwk["kid"])
+
+    def test_keys_that_somebody_else_put_there_count_for_nothing(self, jwks, memory, settings):
+        forged = {"keys": [jwks.jwk]}
+        settings.SECRET_KEY = "x" * 50
+        memory.keep(forged)
+        signed_elsewhere = cache.redis_client().get(memory.key())
+        settings.SECRET_KEY = "y" * 50
+        for value in (signed_elsewhere, json.dumps(forged), b"\xff\xfe", ""):
+            cache.redis_client().set(memory.key(), value)
+            with pytest.raises(KeysUnavailable):
+                self.cache(self.away, memory).key(jwks.jwk["kid"])
+
+    def test_without_redis_there_is_no_memory_and_nobody_waits_for_it(self, jwks, settings):
+        settings.REDIS_URL = "redis://127.0.0.1:1/0"
+        cache.redis_client.cache_clear()
+        try:
+            fetch = self.cache(lambda _: httpx.Response(200, json={"keys": [jwks.jwk]}), SignedMemory())
+            assert fetch.key(jwks.jwk["kid"])
+            with pytest.raises(KeysUnavailable):
+                self.cache(self.away, SignedMemory()).key(jwks.jwk["kid"])
+        finally:
+            cache.redis_client.cache_clear()
 
 
 class TestCallsBetweenServices:

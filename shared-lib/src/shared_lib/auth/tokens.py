@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 from jwt import PyJWTError
 
-from shared_lib.auth.jwks import JWKSCache
+from shared_lib.auth.jwks import JWKSCache, SignedMemory
 
 ACCESS_TOKEN_TYPE = "at+jwt"
 SERVICE_TOKEN_TYPE = "svc+jwt"
@@ -44,13 +44,13 @@ def _jwks() -> AccessTokenKeys:
     svc-accounts has them itself: its threads must not wait for an answer that one of them would have to give.
     """
     own: str | None = getattr(settings, "ACCESS_TOKEN_KEYS", None)
-    return import_string(own)() if own else JWKSCache(settings.JWKS_URL)
+    return import_string(own)() if own else JWKSCache(settings.JWKS_URL, memory=SignedMemory())
 
 
 def verify_access_token(token: str) -> dict[str, Any]:
     """The claims of a valid access token.
 
-    Raises `TokenInvalid`, or `shared_lib.auth.jwks.KeysUnavailable` when no public key was ever reachable.
+    Raises `TokenInvalid`, or `shared_lib.auth.jwks.KeysUnavailable` when that cannot be said at the moment.
     """
     header = _header(token, ACCESS_TOKEN_TYPE)
     key = _jwks().key(str(header.get("kid", "")))
