@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from shared_lib.api.idempotency import Claim, Replay, claim, complete
+from shared_lib.api.idempotency import Claim, IdempotencyInProgress, Replay, claim, complete, release
 from shared_lib.idempotency.models import IdempotencyKey
 from shared_lib.ids import uuid7
 from shared_lib.testing.races import at_once
@@ -68,3 +68,19 @@ def test_retries_at_the_moment_of_the_answer_get_the_answer_or_a_conflict() -> N
         assert done is None
         assert set(kinds(results)) <= {"Replay", "IdempotencyInProgress"}
         assert ask(f"key-{number}") == Replay(201, b"made")
+
+
+def test_who_lost_the_key_to_a_retry_changes_nothing_any_more() -> None:
+    lost = ask("key")
+    assert isinstance(lost, Claim)
+    IdempotencyKey.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    holder = ask("key")
+    assert isinstance(holder, Claim)
+
+    release(lost)
+    with pytest.raises(IdempotencyInProgress):
+        complete(lost, status=201, body=b"of the one that was thought dead")
+
+    complete(holder, status=201, body=b"made")
+    release(lost)
+    assert ask("key") == Replay(201, b"made")

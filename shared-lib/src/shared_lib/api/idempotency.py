@@ -13,11 +13,12 @@ import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
@@ -61,11 +62,13 @@ class IdempotencyInProgress(DomainError):
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on a key. `resumed`: an earlier process had begun and died; `resource_id` is what it was making."""
+    """The right to work on a key until `until`. `resumed`: an earlier process had begun and died; `resource_id` is what it was
+    making."""
 
     pk: int
     resource_id: UUID | None
     resumed: bool
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -138,29 +141,30 @@ def _claim(
     user_id: object, route: str, key: str, request_hash: bytes, lease: timedelta, resource_id: UUID | None
 ) -> Claim | Replay:
     now = timezone.now()
-    values = {"request_hash": request_hash, "resource_id": resource_id, "lease_expires_at": now + lease}
+    until = now + lease
+    values = {"request_hash": request_hash, "resource_id": resource_id, "lease_expires_at": until}
     with transaction.atomic():
         row, created = IdempotencyKey.objects.select_for_update().get_or_create(
             user_id=str(user_id), route=route, key=key, defaults=values
         )
         if created:
-            return Claim(row.pk, resource_id, resumed=False)
+            return Claim(row.pk, resource_id, resumed=False, until=until)
         if now - row.created_at > KEPT_FOR and not _leased(row, now):
             row.created_at = now
             row.response_status = row.response_body = None
             for name, value in values.items():
                 setattr(row, name, value)
             row.save()
-            return Claim(row.pk, resource_id, resumed=False)
+            return Claim(row.pk, resource_id, resumed=False, until=until)
         if bytes(row.request_hash) != request_hash:
             raise IdempotencyKeyReused
         if row.response_status is not None:
             return Replay(row.response_status, bytes(row.response_body or b""))
         if _leased(row, now):
             raise IdempotencyInProgress
-        row.lease_expires_at = now + lease
+        row.lease_expires_at = until
         row.save(update_fields=["lease_expires_at"])
-        return Claim(row.pk, row.resource_id, resumed=True)
+        return Claim(row.pk, row.resource_id, resumed=True, until=until)
 
 
 def _leased(row: IdempotencyKey, now: Any) -> bool:
@@ -168,16 +172,28 @@ def _leased(row: IdempotencyKey, now: Any) -> bool:
 
 
 def complete(claim: Claim, *, status: int, body: bytes) -> None:
-    """Keeps the final answer. Call it inside the transaction that makes the answer true."""
+    """Keeps the final answer. Call it inside the transaction that makes the answer true.
+
+    Raises `IdempotencyInProgress` when the lease ran out and a retry has taken the work over: its answer counts.
+    """
     with around("idempotency.complete"):
-        IdempotencyKey.objects.filter(pk=claim.pk).update(
-            response_status=status, response_body=body, lease_expires_at=None
-        )
+        if not _held(claim).update(response_status=status, response_body=body, lease_expires_at=None):
+            raise IdempotencyInProgress
 
 
 def release(claim: Claim) -> None:
-    """Forgets the key: the answer was not final, and the same key may be sent again with a corrected body."""
-    IdempotencyKey.objects.filter(pk=claim.pk, response_status__isnull=True).delete()
+    """Forgets the key: the answer was not final, and the same key may be sent again with a corrected body.
+
+    Does nothing when a retry has taken the work over.
+    """
+    _held(claim).delete()
+
+
+def _held(claim: Claim) -> QuerySet[IdempotencyKey]:
+    """The row, if it is still this claim's."""
+    return IdempotencyKey.objects.filter(
+        pk=claim.pk, response_status__isnull=True, lease_expires_at=claim.until
+    )
 
 
 def idempotent(*, route: str, required: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
