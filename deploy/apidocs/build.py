@@ -18,6 +18,7 @@ import msgspec
 
 from shared_lib.contracts.events import CONTRACTS, SERVICES
 from shared_lib.contracts.subscriptions import subscribers
+from shared_lib.events.envelope import CONTENT_TYPE, CloudEvent
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = Path(__file__).parent / "pages"
@@ -114,8 +115,8 @@ def openapi() -> Json:
 def asyncapi() -> Json:
     """AsyncAPI 3: a channel for each event, sent by its producer, received by who subscribes."""
     contracts = [CONTRACTS[name] for name in sorted(CONTRACTS)]
-    schemas, components = msgspec.json.schema_components(
-        contracts, ref_template="#/components/schemas/{name}"
+    (envelope, *schemas), components = msgspec.json.schema_components(
+        [CloudEvent, *contracts], ref_template="#/components/schemas/{name}"
     )
     channels, operations, messages = {}, {}, {}
     for contract, schema in zip(contracts, schemas, strict=True):
@@ -125,8 +126,19 @@ def asyncapi() -> Json:
             "name": name,
             "title": contract.__name__,
             "summary": (contract.__doc__ or "").strip(),
-            "contentType": "application/cloudevents+json",
-            "payload": schema,
+            "contentType": CONTENT_TYPE,
+            "payload": {
+                "allOf": [
+                    envelope,
+                    {
+                        "properties": {
+                            "source": {"const": f"/{contract.producer}"},
+                            "type": {"const": name},
+                            "data": schema,
+                        }
+                    },
+                ]
+            },
         }
         channels[key] = {"address": name, "messages": {key: {"$ref": f"#/components/messages/{key}"}}}
         reference = {"$ref": f"#/channels/{key}"}

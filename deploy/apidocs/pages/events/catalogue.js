@@ -33,7 +33,7 @@ function draw(api) {
     article.append(element("h3", message.name));
     if (message.summary) article.append(element("p", message.summary));
     article.append(element("small", receivers.length ? `received by ${receivers.join(", ")}` : "nobody acts on it yet"));
-    const schema = api.components.schemas[message.payload.$ref.split("/").pop()];
+    const schema = api.components.schemas[message.title];
     const table = element("table");
     for (const [field, its] of Object.entries(schema.properties || {})) {
       const row = table.insertRow();
