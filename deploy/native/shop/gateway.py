@@ -60,7 +60,8 @@ def configure(layout: Layout, env: dict[str, str], services: list[str]) -> bool:
     )
     digest = hashlib.sha256()
     source = layout.root / "gateway"
-    for path in (target / "nginx.conf", target / "settings.lua", *sorted(source.rglob("*.lua"))):
+    read = [*source.rglob("*.lua"), *source.rglob("*.conf")]
+    for path in (target / "nginx.conf", target / "settings.lua", *sorted(read)):
         digest.update(path.read_bytes())
     stamp = layout.stamps / "gateway"
     changed = not stamp.exists() or stamp.read_text() != digest.hexdigest()
