@@ -127,6 +127,7 @@ local function verify(key, message, signature)
   if not fine then
     C.ERR_clear_error()
   end
+  C.EVP_MD_CTX_free(ffi_gc(ctx, nil))    -- at once: the garbage collector does not know how large it is
   return fine
 end
 
