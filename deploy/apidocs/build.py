@@ -31,8 +31,8 @@ prepare()
 from django.core.management import execute_from_command_line
 execute_from_command_line(["manage.py", "spectacular", "--format", "openapi-json", "--validate", "--fail-on-warn"])
 """
-# Settings must be there; nothing is connected to.
-_NOWHERE = {
+#: Settings must be there; nothing is connected to.
+NOWHERE = {
     "DATABASE_URL": "postgresql://nobody@localhost/nothing",
     "MEDIA_ROOT": str(ROOT),
     "SANDBOX_URL": "http://localhost",
@@ -47,7 +47,7 @@ _SHARED = {"Problem", "ProblemItem"}
 
 def service_schema(service: str) -> Json:
     """The OpenAPI document of one service. Raises `SystemExit` with what its generation complains of."""
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", **_NOWHERE}
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", **NOWHERE}
     result = subprocess.run(
         [sys.executable, "-c", _SCHEMA],
         cwd=ROOT / service,

@@ -33,6 +33,7 @@ STOPSIGNAL SIGQUIT
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=6 CMD ["gateway-health.sh"]
 ENTRYPOINT ["gateway-entry.sh"]
 ARG VERSION=dev
+ENV SERVICE_VERSION=${VERSION}
 LABEL org.opencontainers.image.title="gateway" \
       org.opencontainers.image.description="The shop's gateway: Nginx and Lua, API pages" \
       org.opencontainers.image.version="${VERSION}"

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import helm_python
 
+from release.records import RECORD
 from release.refusal import Refused
+from shared_lib.contracts.manifest import digest_of
 
 GATEWAY = "gateway"
 #: Folders of a service that never run: its tests, and the gateway's benchmarks.
@@ -117,12 +119,11 @@ def digest(folder: Path) -> str:
 
 
 def wheel_digest(wheels: Path) -> str:
-    """The hash of what shared-lib's wheel in the folder `wheels` holds, whatever its version says."""
-    found = hashlib.sha256()
-    for name, _, content in sorted(_of_wheel(only_wheel(wheels))):
-        if ".dist-info/" not in name:
-            found.update(f"{name}\0{len(content)}\0".encode() + content)
-    return f"sha256:{found.hexdigest()}"
+    """The hash of shared-lib in the folder `wheels`, as a process that runs it tells it in its manifest."""
+    with zipfile.ZipFile(only_wheel(wheels)) as archive:
+        return digest_of(
+            (name, archive.read(name)) for name in archive.namelist() if ".dist-info/" not in name
+        )
 
 
 def only_wheel(wheels: Path) -> Path:
@@ -137,7 +138,7 @@ def wheel_version(wheels: Path) -> str:
 def _contents(folder: Path) -> Iterator[tuple[str, int, bytes]]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if path.is_dir() or name in ("release.json", "image"):
+        if path.is_dir() or name == RECORD or name == "image":
             continue
         if path.suffix == ".whl":
             yield from _of_wheel(path)

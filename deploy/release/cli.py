@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from release import manifests
 from release.engine import Order, run
+from release.manifests import Manifest
 from release.refusal import Refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,11 +34,26 @@ def order_of(environ: Mapping[str, str]) -> Order:
         service=environ["SERVICE"],
         version=environ["VERSION"],
         releases=state / "releases",
+        running=_running(environ),
         tested=_switch(environ, "TESTS", "skip") is None,
         dirty_allowed=_switch(environ, "DIRTY", "allow") is not None,
         images=environ.get("SHOP_IMAGES") or "shop",
         say=lambda text: print(text, flush=True),
     )
+
+
+def _running(environ: Mapping[str, str]) -> list[Manifest] | None:
+    places = environ.get("MANIFESTS") or ""
+    if _switch(environ, "AGAINST", "none"):
+        if places:
+            raise Refused("AGAINST=none and MANIFESTS contradict each other: leave one of them out.")
+        return None
+    if not places:
+        raise Refused(
+            "Nothing is known to run here, so nobody can tell what this release would break: start the shop, name what runs"
+            " (MANIFESTS=a folder of manifests, or addresses with commas), or say AGAINST=none for the very first release."
+        )
+    return manifests.read(places)
 
 
 def _switch(environ: Mapping[str, str], name: str, word: str) -> str | None:

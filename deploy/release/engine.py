@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -12,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from release import artefacts, image, source, versions
+from release import artefacts, fit, image, library, own, source, versions
+from release.manifests import Manifest
+from release.records import RECORD, read_record
 from release.refusal import Refused
-
-RECORD = "release.json"
 
 
 @dataclass(frozen=True)
@@ -23,13 +22,14 @@ class Order:
     """What is wanted: `service` of the tree `root` as `version`, below the folder `releases`.
 
     `tested`: False when this version is packaged again and its tests are known to pass. `dirty_allowed`: what is not committed
-    may go in. `images`: the first part of the image's name.
+    may go in. `images`: the first part of the image's name. `running`: the manifests of what runs; None: the very first release.
     """
 
     root: Path
     service: str
     version: str
     releases: Path
+    running: list[Manifest] | None
     tested: bool = True
     dirty_allowed: bool = False
     images: str = "shop"
@@ -55,8 +55,11 @@ def run(order: Order) -> Path:
         raise Refused(
             f"{_listed(changes)} not committed: a release is made of a commit. Commit first, or try it with DIRTY=allow."
         )
+    running = order.running or []
     if not order.target.exists():
-        versions.check(version, [], versions.released(order.folder))
+        versions.check(version, _versions(running, order.service), versions.released(order.folder))
+    manifest = own.manifest(order.root, order.service, order.version)
+    _compare(order, manifest, running)
     if order.tested:
         _test(order)
     order.folder.mkdir(parents=True, exist_ok=True)
@@ -65,10 +68,11 @@ def run(order: Order) -> Path:
         made.mkdir(mode=0o755)
         order.say(f"packaging {order.service} {order.version}")
         artefacts.build(order.root, order.service, order.version, made)
-        record = _record(order, made, commit, dirty=bool(changes))
+        record = _record(order, made, manifest, commit, dirty=bool(changes))
         if order.target.exists():
             _same_again(order, record)
         else:
+            library.check(record, running, order.releases)
             (made / RECORD).write_text(json.dumps(record, indent=1) + "\n")
             made.rename(order.target)
     _add_image(order)
@@ -76,22 +80,28 @@ def run(order: Order) -> Path:
     return order.target
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """`release.json` of a release. Raises `Refused` when it cannot be read."""
-    try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_text())
-    except (OSError, ValueError):
+def _versions(running: list[Manifest], service: str) -> list[str]:
+    return [str(each["version"]) for each in running if each["service"] == service]
+
+
+def _compare(order: Order, manifest: Manifest, running: list[Manifest]) -> None:
+    if order.running is None:
+        order.say("compared with nothing: AGAINST=none")
+        return
+    names = ", ".join(f"{each['service']} {each['version']}" for each in running)
+    order.say(f"comparing with what runs: {names}")
+    found = fit.breaks(manifest, running)
+    if found:
         raise Refused(
-            f"{folder} holds no release (its {RECORD} cannot be read): remove the folder."
-        ) from None
-    return record
+            "\n".join(["This release would not fit what runs; nothing has changed.", *map(str, found)])
+        )
 
 
-def _record(order: Order, made: Path, commit: str, *, dirty: bool) -> dict[str, Any]:
+def _record(order: Order, made: Path, manifest: Manifest, commit: str, *, dirty: bool) -> dict[str, Any]:
     wheels = made / "wheels"
-    library = None
+    shared_lib = None
     if wheels.is_dir():
-        library = {"version": artefacts.wheel_version(wheels), "digest": artefacts.wheel_digest(wheels)}
+        shared_lib = {"version": artefacts.wheel_version(wheels), "digest": artefacts.wheel_digest(wheels)}
     return {
         "service": order.service,
         "version": order.version,
@@ -99,8 +109,10 @@ def _record(order: Order, made: Path, commit: str, *, dirty: bool) -> dict[str, 
         "dirty": dirty,
         "tests": "passed" if order.tested else "skipped",
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "shared_lib": library,
+        "shared_lib": shared_lib,
         "digest": artefacts.digest(made),
+        "against": sorted(f"{each['service']} {each['version']}" for each in order.running or []),
+        "manifest": manifest,
     }
 
 
@@ -139,9 +151,3 @@ def _listed(names: list[str], most: int = 3) -> str:
     shown = ", ".join(names[:most])
     verb = "is" if len(names) == 1 else "are"
     return f"{shown}{f' and {len(names) - most} more' if len(names) > most else ''} {verb}"
-
-
-def discard(folder: Path) -> None:
-    """Remove what an interrupted release left beside the finished ones."""
-    for left in folder.glob(".making-*"):
-        shutil.rmtree(left, ignore_errors=True)

@@ -168,3 +168,13 @@ def test_metrics_are_on_the_listener_of_this_machine_only(gateway: Gateway, clie
     assert "# TYPE gateway_requests_total counter" in answer.text
     assert http.get(f"{gateway.admin_url}/api/v1/catalog/products").status_code == 404
     assert http.get(f"{gateway.admin_url}/upstream/svc-orders/api/v1/orders").status_code == 404
+
+
+def test_the_inner_listener_tells_version_and_routes(gateway: Gateway, client: httpx.Client) -> None:
+    manifest = http.get(f"{gateway.admin_url}/internal/v1/manifest").json()
+
+    assert (manifest["service"], manifest["version"]) == ("gateway", "dev")
+    assert {"method": "GET", "path": PRODUCTS, "service": "svc-catalog", "auth": "public"} in manifest[
+        "routes"
+    ]
+    assert client.get("/internal/v1/manifest").status_code == 404

@@ -197,8 +197,11 @@ def test_health_readiness_metrics_and_manifest_answer(api):
     assert b"shop_http_requests_total" in api.anonymous().get("/metrics").content
     manifest = api.anonymous().get("/internal/v1/manifest").json()
     assert manifest["service"] == "svc-catalog"
-    assert "product.published.v1" in manifest["publishes"]
-    assert "order.confirmed.v1" in manifest["consumes"]
+    assert manifest["publishes"]["stock.changed.v1"]["properties"]["available"] == {"type": "integer"}
+    assert "lines[].quantity" in manifest["consumes"]["order.confirmed.v1"]["needs"]
+    assert {each["endpoint"] for each in manifest["serves"]} >= {"GET variants", "POST reservations"}
+    assert {"method": "POST", "path": "/api/v1/notes"} in manifest["public"]
+    assert not [each for each in manifest["public"] if each["path"].startswith(("/internal", "/healthz"))]
 
 
 def test_an_internal_endpoint_answers_only_the_services_it_lists(api, internal):

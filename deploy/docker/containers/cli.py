@@ -4,13 +4,14 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from containers import files
+from containers import files, manifests
 from containers.engine import Compose
 from shop import services
 from shop.audit import UNREADABLE
@@ -19,6 +20,7 @@ from shop.envfile import complete, load
 from shop.layout import Layout, find_layout
 from shop.ports import holder
 from shop.problems import Problem
+from shop.release import call, told
 from shop.report import Progress, fail, table
 
 #: Seconds until everything must be healthy.
@@ -327,9 +329,13 @@ def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
 
 
 def release(layout: Layout, arguments: argparse.Namespace) -> int:
-    from shop.release import run_release
-
-    return run_release(layout)
+    """Release what the environment names, compared with the containers that run here."""
+    if told():
+        return call(layout, "")
+    _, compose = running(layout)
+    with tempfile.TemporaryDirectory(prefix="shop-manifests-") as folder:
+        manifests.collect(compose, services.discover(layout.root), Path(folder))
+        return call(layout, folder)
 
 
 VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {

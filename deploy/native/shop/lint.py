@@ -50,6 +50,14 @@ def checks(layout: Layout) -> Iterator[Check]:
     # Against the last tagged release: what would a service that still runs no longer understand?
     yield Check("contracts", root, ["-m", "shared_lib.contracts", "check"], base)
 
+    for service in found:
+        # Those of shared-lib's apps, which every service has, once.
+        apps = ["outbox", "inbox", "idempotency"] if service == found[0] else []
+        own = [service.removeprefix("svc-")] if apps else []
+        beside = f"{root / service}:{root / 'deploy'}"
+        command = ["-m", "migrationlint", *own, *apps]
+        yield Check(f"migrations of {service}", root / service, command, {**base, "PYTHONPATH": beside})
+
     def types(name: str, targets: str, settings: str, extra: dict[str, str]) -> Check:
         command = [
             "-m",
@@ -72,7 +80,7 @@ def checks(layout: Layout) -> Iterator[Check]:
         yield types("shared-lib", "src", config, {**its, "PYTHONPATH": f"{library}:{library}/tests"})
     for name, targets in (
         ("deploy/native", "shop"),
-        ("deploy", "mail apidocs audit release backup envdocs"),
+        ("deploy", "mail apidocs audit release migrationlint backup envdocs"),
         ("deploy/docker", "containers"),
         ("gateway", "tests bench"),
         ("tests", "faults breaks"),

@@ -20,6 +20,7 @@ def git(root: Path, *arguments: str) -> None:
 
 def copy_of_the_tree(to: Path) -> Path:
     """What a release of svc-cart or of the gateway is made of, committed in a repository of its own."""
+    to.mkdir()
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "charts-*", ".pytest_cache")
     for name in ("svc-cart", "gateway", "shared-lib"):
         shutil.copytree(ROOT / name, to / name, ignore=ignored)
@@ -29,6 +30,7 @@ def copy_of_the_tree(to: Path) -> Path:
             to / "k8s" / "charts" / name,
             ignore=shutil.ignore_patterns("*.tgz", "Chart.lock"),
         )
+    shutil.copy(ROOT / ".gitignore", to)
     git(to, "init", "-q", "-b", "main")
     git(to, "add", ".")
     git(to, "commit", "-q", "-m", "the tree")
@@ -37,10 +39,4 @@ def copy_of_the_tree(to: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_of_the_tree(tmp_path_factory.mktemp("original"))
-
-
-@pytest.fixture
-def tree(original: Path, tmp_path: Path) -> Path:
-    """A repository that the test may change."""
-    return Path(shutil.copytree(original, tmp_path / "tree"))
+    return copy_of_the_tree(tmp_path_factory.mktemp("original") / "tree")

@@ -10,6 +10,7 @@ local ids = require "shop.ids"
 local jwks = require "shop.jwks"
 local limits = require "shop.limits"
 local login = require "shop.login"
+local manifest = require("shop.manifest")
 local metrics = require "shop.metrics"
 local problems = require "shop.problems"
 local process = require "shop.process"
@@ -316,6 +317,7 @@ function M.init(path)
   router.build(config.routes)
   tokens.init(settings)
   health.init(settings)
+  manifest.init(settings, config)
 end
 
 --- In each worker, when it starts.

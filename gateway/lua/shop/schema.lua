@@ -293,8 +293,9 @@ function M.load(settings)
   return { limits = raw.limits, routes = routes }
 end
 
---- For bin/render: ends the process, with the mistakes on standard error if there are some.
-function M.check(settings_path)
+--- For bin/render: ends the process, with the mistakes on standard error if there are some. Without any, the manifest of
+-- what would run lies at `manifest_path`.
+function M.check(settings_path, manifest_path)
   local ran, settings = pcall(dofile, settings_path)
   local config, mistakes
   if ran then
@@ -303,6 +304,7 @@ function M.check(settings_path)
     mistakes = settings
   end
   if config then
+    require("shop.manifest").write(manifest_path, settings, config)
     os.exit(0)
   end
   for sentence in mistakes:gmatch("[^\n]+") do

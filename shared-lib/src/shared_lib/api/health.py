@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
 
 import orjson
 from django.conf import settings
@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg_pool import PoolTimeout
 
-from shared_lib.contracts.events import CONTRACTS
-from shared_lib.contracts.subscriptions import subscribed_types
+from shared_lib.api.routes import public_operations
+from shared_lib.contracts import manifest as contracts_manifest
 from shared_lib.events import lag
 
 
@@ -38,12 +38,21 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def manifest(request: HttpRequest) -> HttpResponse:
-    """What runs: version, contracts published and consumed. Holds nothing secret and is not reachable from outside."""
-    service = settings.SERVICE_NAME
-    document: dict[str, Any] = {
-        "service": service,
-        "version": settings.SERVICE_VERSION,
-        "publishes": sorted(name for name, contract in CONTRACTS.items() if contract.producer == service),
-        "consumes": sorted(subscribed_types(service)),
-    }
-    return HttpResponse(orjson.dumps(document), content_type="application/json")
+    """What runs: version, contracts published, consumed, served and called, see `shared_lib.contracts.manifest`.
+
+    Holds nothing secret and is not reachable from outside.
+    """
+    return HttpResponse(manifest_text(), content_type="application/json")
+
+
+@cache
+def manifest_text() -> bytes:
+    """The manifest as JSON; it cannot change while the process runs."""
+    return orjson.dumps(
+        contracts_manifest.document(
+            settings.SERVICE_NAME,
+            version=settings.SERVICE_VERSION,
+            package=settings.SERVICE_PACKAGE,
+            public=public_operations(),
+        )
+    )

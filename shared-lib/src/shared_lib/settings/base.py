@@ -24,6 +24,7 @@ def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
     domain = apps[0]
     return {
         "SERVICE_NAME": service,
+        "SERVICE_PACKAGE": domain,
         "SERVICE_VERSION": env.str(
             "SERVICE_VERSION", "dev", help="what the manifest and the logs call this version"
         ),

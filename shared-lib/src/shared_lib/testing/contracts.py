@@ -10,16 +10,15 @@ The samples are written by hand: types that producer and consumer share would on
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 from django.conf import settings
-from django.urls import URLPattern, URLResolver, get_resolver
 
 from shared_lib.api.internal import InternalAPIView
+from shared_lib.api.routes import methods, routes
 from shared_lib.contracts.internal.endpoints import ENDPOINTS
 from shared_lib.contracts.subscriptions import subscribed_types
 from shared_lib.events.envelope import decode
@@ -102,20 +101,9 @@ def test_internal_views_let_in_whom_the_contracts_name() -> None:
         if endpoint.callee == service
     }
     found = {
-        (method.upper(), path): frozenset(view.callers)
-        for path, view in _internal_views(get_resolver().url_patterns, "")
-        for method in ("get", "post", "put", "patch", "delete")
-        if hasattr(view, method)
+        (method, path.removeprefix("internal/v1/")): frozenset(view.callers)
+        for path, view in routes()
+        if isinstance(view, type) and issubclass(view, InternalAPIView)
+        for method in methods(view)
     }
     assert found == named
-
-
-def _internal_views(patterns: Any, prefix: str) -> Iterator[tuple[str, type[InternalAPIView]]]:
-    for pattern in patterns:
-        path = prefix + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            yield from _internal_views(pattern.url_patterns, path)
-        elif isinstance(pattern, URLPattern) and path.startswith("internal/v1/"):
-            view = getattr(pattern.callback, "view_class", None)
-            if isinstance(view, type) and issubclass(view, InternalAPIView):
-                yield re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path.removeprefix("internal/v1/")), view
