@@ -29,6 +29,7 @@ INSTEAD = {
     "DROP_INDEX": "it waits with a lock that stops every query: RemoveIndexConcurrently, atomic = False",
     "REINDEX": "it locks the table: REINDEX CONCURRENTLY, by hand",
     "RUNPYTHON_REVERSIBLE": "give it a function for the way back, or migrations.RunPython.noop",
+    "RUNSQL_REVERSIBLE": "give it the statements for the way back, or migrations.RunSQL.noop",
 }
 #: Names of Python arguments and of models in data migrations are no matter of locks.
 _NOT_OURS = ("RUNPYTHON_ARGS_NAMING_CONVENTION", "RUNPYTHON_MODEL_VARIABLE_NAME", "RUNPYTHON_MODEL_IMPORT")

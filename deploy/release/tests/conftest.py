@@ -18,13 +18,13 @@ def git(root: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", str(root), *identity, *arguments], check=True, capture_output=True)
 
 
-def copy_of_the_tree(to: Path) -> Path:
-    """What a release of svc-cart or of the gateway is made of, committed in a repository of its own."""
+def copy_of_the_tree(to: Path, services: tuple[str, ...] = ("svc-cart", "gateway")) -> Path:
+    """What releases of `services` are made of, and with, committed in a repository of its own."""
     to.mkdir()
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "charts-*", ".pytest_cache")
-    for name in ("svc-cart", "gateway", "shared-lib"):
+    for name in (*services, "shared-lib", "deploy/release", "deploy/apidocs"):
         shutil.copytree(ROOT / name, to / name, ignore=ignored)
-    for name in ("svc-cart", "gateway", "service-lib"):
+    for name in (*services, "service-lib"):
         shutil.copytree(
             ROOT / "k8s" / "charts" / name,
             to / "k8s" / "charts" / name,

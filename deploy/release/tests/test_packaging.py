@@ -13,6 +13,7 @@ import pytest
 import yaml
 from conftest import git
 
+import shared_lib
 from release import Order, Refused, artefacts, run
 
 
@@ -147,10 +148,10 @@ def test_other_contents_of_shared_lib_need_another_version(tree: Path) -> None:
 
     for path in ("src/shared_lib/__init__.py", "pyproject.toml"):
         file = tree / "shared-lib" / path
-        file.write_text(file.read_text().replace('"0.1.0"', '"0.1.1"'))
+        file.write_text(file.read_text().replace(f'"{shared_lib.__version__}"', '"99.0.0"'))
     git(tree, "commit", "-q", "-a", "-m", "another version")
     made = run(order(tree, version="1.3.0"))
-    assert [each.name for each in (made / "wheels").iterdir()] == ["shared_lib-0.1.1-py3-none-any.whl"]
+    assert [each.name for each in (made / "wheels").iterdir()] == ["shared_lib-99.0.0-py3-none-any.whl"]
 
 
 def test_what_runs_is_asked_before_anything_is_made(made: Path, tree: Path) -> None:

@@ -75,16 +75,21 @@ class Folder:
 
     def render(self, chart: str, values: Values, kube: str = "1.29") -> Rendered:
         """Raises `helm_python.HelmError` for what Helm refuses."""
-        # Loaded anew each time: what a condition switches off is gone from the chart for good.
-        with helm_python.Chart.load(self.path / chart) as loaded:
-            # The library knows `kube_version`, which the method of its Python side doesn't pass on.
-            options = {"name": "shop", "namespace": "shop", "kube_version": f"v{kube}.0"}
-            files: dict[str, str] = json.loads(
-                _native.call_string("helm_render", loaded._raw(), json.dumps(values), json.dumps(options))
-            )
-        notes = "\n".join(text for path, text in files.items() if path.endswith("NOTES.txt"))
-        texts = [text for path, text in sorted(files.items()) if path.endswith(".yaml")]
-        return Rendered([one for text in texts for one in _documents(text)], notes)
+        return render(self.path / chart, values, kube)
+
+
+def render(chart: Path, values: Values, kube: str = "1.29") -> Rendered:
+    """A chart in a folder or an archive. Raises `helm_python.HelmError` for what Helm refuses."""
+    # Loaded anew each time: what a condition switches off is gone from the chart for good.
+    with helm_python.Chart.load(chart) as loaded:
+        # The library knows `kube_version`, which the method of its Python side doesn't pass on.
+        options = {"name": "shop", "namespace": "shop", "kube_version": f"v{kube}.0"}
+        files: dict[str, str] = json.loads(
+            _native.call_string("helm_render", loaded._raw(), json.dumps(values), json.dumps(options))
+        )
+    notes = "\n".join(text for path, text in files.items() if path.endswith("NOTES.txt"))
+    texts = [text for path, text in sorted(files.items()) if path.endswith(".yaml")]
+    return Rendered([one for text in texts for one in _documents(text)], notes)
 
 
 @functools.cache
