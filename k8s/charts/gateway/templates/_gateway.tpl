@@ -12,6 +12,7 @@
   "JWT_ISSUER" .Values.global.jwt.issuer
   "JWT_AUDIENCE" .Values.global.jwt.audience
   "LOG_LEVEL" .Values.global.logLevel
+  "SERVICE_VERSION" (include "service-lib.version" .)
   "REDIS_HOST" .Values.redis.host
   "REDIS_PORT" .Values.redis.port
   "REDIS_USER" .Values.redis.user
