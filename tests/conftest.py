@@ -1,7 +1,7 @@
 """Fixtures of the tests that cross services. They run against a whole stack that is already up.
 
 `make test` starts one for them and says in the environment where it is: SHOP_BASE_URL, SHOP_ENV_FILE, SHOP_STATE_DIR,
-DEMO_PASSWORD.
+DEMO_PASSWORD; for containers also SHOP_DOORS_FILE, where other ports stand than the shop itself knows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def base_url() -> str:
 @pytest.fixture(scope="session")
 def stack_env() -> dict[str, str]:
     """The stack's `.env`: ports and secrets by name."""
-    lines = Path(os.environ["SHOP_ENV_FILE"]).read_text().splitlines()
+    path = os.environ.get("SHOP_DOORS_FILE") or os.environ["SHOP_ENV_FILE"]
+    lines = Path(path).read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 

@@ -305,7 +305,7 @@ def audit(arguments: list[str]) -> int:
 def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
     """The tests that cross services, against the running containers; `rest` goes to pytest.
 
-    By default all but the random lives: they audit after each life, which is the host processes' part.
+    By default all but the random lives, which take long: `deploy/shop end-to-end "" lives`.
     """
     from containers.doors import opened
 
@@ -316,7 +316,9 @@ def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
         keep = {name: value for name in known if (value := os.environ.get(name))}
         clients = {
             "SHOP_BASE_URL": services.base_url(env),
-            "SHOP_ENV_FILE": str(env_file),
+            # The doors are for the tests alone: the runner's commands that these call need the shop's own file.
+            "SHOP_DOORS_FILE": str(env_file),
+            "SHOP_ENV_FILE": str(layout.env_file),
             "SHOP_STATE_DIR": str(layout.state),
             "DEMO_PASSWORD": env["DEMO_PASSWORD"],
             **services.runtime(layout),
