@@ -47,3 +47,36 @@ def test_only_svc_orders_may_read_carts(internal: Any, user: Any, guest: Any) ->
     assert internal("svc-catalog").get(path).status_code == 403
     assert user.get(path).status_code == 401
     assert guest.get(path).status_code == 401
+
+
+def test_contents_are_the_cart_as_a_mail_shows_it(internal: Any, django_assert_num_queries: Any) -> None:
+    cart = CartFactory.create(version=7)
+    line = LineFactory.create(cart=cart, quantity=2)
+    variant = line.variant
+    with django_assert_num_queries(1):
+        response = internal("svc-notifications").get(f"/internal/v1/carts/{cart.user_id}/contents")
+    cost = {"amount": 2 * variant.price_amount, "currency": "USD"}
+    assert response.status_code == 200
+    assert response.json() == {
+        "version": 7,
+        "lines": [
+            {
+                "name": variant.product.name,
+                "quantity": 2,
+                "line_total": cost,
+                "available": variant.stock.available,
+            }
+        ],
+        "subtotal": cost,
+    }
+
+
+def test_contents_are_for_svc_notifications_alone(internal: Any, user: Any) -> None:
+    path = f"/internal/v1/carts/{user.user_id}/contents"
+    assert internal("svc-notifications").get(path).json() == {
+        "version": 0,
+        "lines": [],
+        "subtotal": {"amount": 0, "currency": "USD"},
+    }
+    assert internal("svc-orders").get(path).status_code == 403
+    assert internal("svc-notifications").get(f"/internal/v1/carts/{user.user_id}").status_code == 403

@@ -6,10 +6,12 @@ from typing import Literal
 from uuid import UUID
 
 from shared_lib.contracts.internal.accounts import OneTimeLink, OneTimeLinkRequest, User
+from shared_lib.contracts.internal.cart import CartContents
 from shared_lib.exceptions import UpstreamProblem
 from shared_lib.http import ServiceClient
 
 _accounts = ServiceClient("svc-accounts")
+_cart = ServiceClient("svc-cart")
 
 
 def find_user(*, user_id: UUID) -> User | None:
@@ -33,3 +35,8 @@ def create_one_time_link(
         if problem.upstream_status in {404, 409}:
             return None
         raise
+
+
+def get_cart(*, user_id: UUID) -> CartContents:
+    """What a user's cart holds at this moment. Raises `ServiceUnavailable`."""
+    return _cart.get(f"/internal/v1/carts/{user_id}/contents", type=CartContents)

@@ -9,11 +9,13 @@ import msgspec
 from notifications import services
 from notifications.kinds import Kind
 from shared_lib.contracts.events import (
+    CartAbandoned,
     OrderCancelled,
     OrderConfirmed,
     OrderDelivered,
     OrderPlaced,
     OrderRefunded,
+    OrderReturnRejected,
     OrderShipped,
     OrderState,
     PaymentAttemptFailed,
@@ -47,11 +49,11 @@ def on_user_erased(event: UserErased) -> None:
 
 
 def on_order_placed(event: OrderPlaced) -> None:
-    _tell(event, Kind.ORDER_PLACED)
+    _tell(event, Kind.ORDER_PLACED, **_free(event))
 
 
 def on_order_confirmed(event: OrderConfirmed) -> None:
-    _tell(event, Kind.ORDER_CONFIRMED)
+    _tell(event, Kind.ORDER_CONFIRMED, **_free(event))
 
 
 def on_order_cancelled(event: OrderCancelled) -> None:
@@ -61,7 +63,7 @@ def on_order_cancelled(event: OrderCancelled) -> None:
         Kind.ORDER_CANCELLED,
         by_email=event.reason != "replaced",
         reason=event.reason,
-        money_back=event.was_confirmed and event.reason != "out_of_stock",
+        money_back=event.was_confirmed and event.reason != "out_of_stock" and event.total.amount > 0,
     )
 
 
@@ -83,6 +85,24 @@ def on_order_refunded(event: OrderRefunded) -> None:
     services.notify(user_id=event.user_id, kind=Kind.ORDER_REFUNDED, event_id=current_event_id(), data=data)
 
 
+def on_order_return_rejected(event: OrderReturnRejected) -> None:
+    """Why stands at the return, where the buyer reads it: free text of people is not in the event."""
+    data = {
+        "order_id": str(event.order_id),
+        "number": event.number,
+        "return_id": str(event.return_id),
+    }
+    services.notify(
+        user_id=event.user_id, kind=Kind.ORDER_RETURN_REJECTED, event_id=current_event_id(), data=data
+    )
+
+
+def on_cart_abandoned(event: CartAbandoned) -> None:
+    services.remind_of_cart(
+        user_id=event.user_id, cart_id=event.cart_id, version=event.version, event_id=current_event_id()
+    )
+
+
 def on_payment_attempt_failed(event: PaymentAttemptFailed) -> None:
     data = {
         "order_id": str(event.order_id),
@@ -93,6 +113,11 @@ def on_payment_attempt_failed(event: PaymentAttemptFailed) -> None:
     services.notify(
         user_id=event.user_id, kind=Kind.PAYMENT_ATTEMPT_FAILED, event_id=current_event_id(), data=data
     )
+
+
+def _free(event: OrderState) -> dict[str, Any]:
+    """An order that costs nothing waits for no payment and has words of its own."""
+    return {} if event.total.amount else {"reason": "free"}
 
 
 def _tell(event: OrderState, kind: Kind, *, by_email: bool = True, **more: Any) -> None:
@@ -120,5 +145,7 @@ EVENT_HANDLERS: EventHandlers = {
     OrderShipped: on_order_shipped,
     OrderDelivered: on_order_delivered,
     OrderRefunded: on_order_refunded,
+    OrderReturnRejected: on_order_return_rejected,
     PaymentAttemptFailed: on_payment_attempt_failed,
+    CartAbandoned: on_cart_abandoned,
 }

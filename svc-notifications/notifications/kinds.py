@@ -18,7 +18,9 @@ class Kind(StrEnum):
     ORDER_SHIPPED = "order_shipped"
     ORDER_DELIVERED = "order_delivered"
     ORDER_REFUNDED = "order_refunded"
+    ORDER_RETURN_REJECTED = "order_return_rejected"
     PAYMENT_ATTEMPT_FAILED = "payment_attempt_failed"
+    CART_REMINDER = "cart_reminder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +50,7 @@ WAYS: dict[Kind, Ways] = {
     Kind.ORDER_SHIPPED: Ways(in_app=True, email=True, page=_ORDER),
     Kind.ORDER_DELIVERED: Ways(in_app=True, email=True, page=_ORDER),
     Kind.ORDER_REFUNDED: Ways(in_app=True, email=True, page=_ORDER),
+    Kind.ORDER_RETURN_REJECTED: Ways(in_app=True, email=True, page=_ORDER),
     Kind.PAYMENT_ATTEMPT_FAILED: Ways(in_app=True, page=_ORDER),
+    Kind.CART_REMINDER: Ways(email=True, page="/cart"),
 }

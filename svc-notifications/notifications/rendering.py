@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,17 @@ def render_entry(*, kind: str, data: Mapping[str, Any], language: Language) -> t
 
 
 def render_mail(
-    *, kind: Kind, data: Mapping[str, Any], language: Language, name: str | None, link: str | None
+    *,
+    kind: Kind,
+    data: Mapping[str, Any],
+    language: Language,
+    name: str | None,
+    link: str | None,
+    items: Iterable[tuple[str, Money]] = (),
 ) -> RenderedMail:
-    """A mail. `name` None greets without one. `link` is the button's target, by default the page of the kind."""
+    """A mail. `name` None greets without one. `link` is the button's target, by default the page of the kind. `items`, each
+    with what it costs, stand above the facts of the data.
+    """
     words = language.text(kind, data.get("reason"))
     values = _values(data)
     title = words.title.format_map(values)
@@ -41,7 +49,10 @@ def render_mail(
         "greeting": language.greeting_by_name.format(name=name) if name else language.greeting,
         "title": title,
         "body": _body(words, values, data, language),
-        "facts": [(label, values[field]) for field, label in language.labels.items() if field in values],
+        "facts": [
+            *((item, cost.format()) for item, cost in items),
+            *((label, values[field]) for field, label in language.labels.items() if field in values),
+        ],
         "action": words.action,
         "link": link or settings.STOREFRONT_URL + WAYS[kind].page.format_map(values),
         "link_hint": language.link_hint,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from email.message import EmailMessage
 from typing import Any
 
+import httpx
 import pytest
 from aiosmtpd.controller import Controller
 
@@ -103,4 +104,40 @@ def accounts(upstream: Any) -> Any:
     upstream("svc-accounts", "GET", "/internal/v1/users/*", user)
     upstream("svc-accounts", "POST", "/internal/v1/one-time-links", link)
     state.answer = upstream  # type: ignore[attr-defined]
+    return state
+
+
+@pytest.fixture
+def cart(upstream: Any) -> Any:
+    """svc-cart: `cart.contents` is what it says of any user's cart; None while it is away."""
+
+    class Cart:
+        calls = upstream.calls
+        contents: dict[str, Any] | None = {
+            "version": 4,
+            "lines": [
+                {
+                    "name": "台灯 <Lamp>",
+                    "quantity": 2,
+                    "line_total": {"amount": 2000, "currency": "USD"},
+                    "available": 5,
+                },
+                {
+                    "name": "Cup",
+                    "quantity": 1,
+                    "line_total": {"amount": 500, "currency": "USD"},
+                    "available": 0,
+                },
+            ],
+            "subtotal": {"amount": 2500, "currency": "USD"},
+        }
+
+    state = Cart()
+
+    def contents(request: httpx.Request) -> Any:
+        if state.contents is None:
+            raise httpx.ConnectError("refused", request=request)
+        return 200, state.contents
+
+    upstream("svc-cart", "GET", "/internal/v1/carts/*", contents)
     return state

@@ -1,4 +1,4 @@
-"""Messages as svc-accounts, svc-orders and svc-payments send them, written by hand from the event catalogue."""
+"""Messages as other services send them, written by hand from the event catalogue."""
 
 from __future__ import annotations
 
@@ -59,6 +59,21 @@ def order_refunded() -> Message:
         "refund_id": "01938b8e-0000-7000-8000-0000000000f9",
         "amount": {"amount": 2500, "currency": "USD"},
     }
+
+
+def order_return_rejected() -> Message:
+    return "order.return_rejected.v1", {
+        "version": 7,
+        "order_id": ORDER_ID,
+        "number": "R4K7-92QX",
+        "user_id": USER_ID,
+        "return_id": "01938b8e-0000-7000-8000-0000000000e9",
+    }
+
+
+def cart_abandoned(**changes: Any) -> Message:
+    cart = {"version": 4, "cart_id": "01938b8e-0000-7000-8000-0000000000d1", "user_id": USER_ID}
+    return "cart.abandoned.v1", {**cart, **changes}
 
 
 def payment_attempt_failed() -> Message:

@@ -17,5 +17,7 @@ SAMPLES = [
     messages.order_shipped(),
     messages.order_delivered(),
     messages.order_refunded(),
+    messages.order_return_rejected(),
     messages.payment_attempt_failed(),
+    messages.cart_abandoned(),
 ]

@@ -121,10 +121,10 @@ def test_a_mail_speaks_the_language_of_its_user(
 
 
 @pytest.mark.parametrize("kind", [kind for kind, ways in WAYS.items() if ways.email])
-def test_every_kind_can_be_sent(mailbox: Any, accounts: Any, kind: Kind) -> None:
-    accounts.user = {**accounts.user, "email_verified": False}
+def test_every_kind_can_be_sent(mailbox: Any, accounts: Any, cart: Any, kind: Kind) -> None:
+    accounts.user = {**accounts.user, "email_verified": kind == Kind.CART_REMINDER}
     more = {"carrier": "DHL", "tracking_number": "JD0146", "amount": {"amount": 1, "currency": "USD"}}
-    email = send(EmailFactory.create(kind=kind, data={**ORDER, **more}))
+    email = send(EmailFactory.create(kind=kind, data={**ORDER, **more, "version": cart.contents["version"]}))
     assert email.sent_at is not None
     (mail,) = mailbox.mails
     assert mail["Subject"]
@@ -186,6 +186,67 @@ class TestOneTimeLinks:
         )
         email = send(EmailFactory.create(kind=Kind.PASSWORD_RESET, data={}))
         assert (mailbox.mails, email.due_at, email.sent_at) == ([], None, None)
+
+
+class TestCartReminders:
+    def send(self, version: int = 4) -> Email:
+        return send(EmailFactory.create(kind=Kind.CART_REMINDER, data={"cart_id": "c", "version": version}))
+
+    @pytest.mark.parametrize(
+        ("language", "subject", "total"),
+        [
+            ("en", "You left something in your cart", "Total: 25.00 USD"),
+            ("de-AT", "In Ihrem Warenkorb liegt noch etwas", "Gesamtbetrag: 25.00 USD"),
+            ("zh-hans", "您的购物车里还有商品", "总计: 25.00 USD"),
+        ],
+    )
+    def test_it_shows_what_the_cart_holds_now_in_the_language_of_its_user(
+        self, mailbox: Any, accounts: Any, cart: Any, language: str, subject: str, total: str
+    ) -> None:
+        accounts.user = {**accounts.user, "language": language}
+        email = self.send()
+        (mail,) = mailbox.mails
+        assert mail["Subject"] == subject
+        for body in (text_of(mail), html_of(mail)):
+            for part in ("2 × 台灯 <Lamp>", "20.00 USD", "1 × Cup"):  # noqa: RUF001
+                assert part.replace("<", "&lt;" if body.startswith("<!") else "<") in body.replace(
+                    "&gt;", ">"
+                )
+            assert "https://shop.example.com/cart" in body
+        assert total in text_of(mail)
+        assert email.sent_at is not None
+        assert "Lamp" not in str(Email.objects.values())
+        assert [call.path for call in cart.calls][-1] == f"/internal/v1/carts/{email.user_id}/contents"
+
+    @pytest.mark.parametrize(
+        ("contents", "user", "why"),
+        [
+            ({"version": 5}, {}, "another by now"),
+            ({"version": 4, "lines": []}, {}, "another by now"),
+            ({"version": 0, "lines": []}, {}, "another by now"),
+            ({"available": 0}, {}, "Nothing of the cart"),
+            ({}, {"email_verified": False}, "verified addresses"),
+            ({}, {"is_active": False}, "verified addresses"),
+        ],
+    )
+    def test_it_is_left_out_when_there_is_nothing_to_remind_of(
+        self, mailbox: Any, accounts: Any, cart: Any, contents: Any, user: Any, why: str
+    ) -> None:
+        accounts.user = {**accounts.user, **user}
+        if "available" in contents:
+            cart.contents["lines"] = [{**line, "available": 0} for line in cart.contents["lines"]]
+        else:
+            cart.contents |= contents
+        email = self.send()
+        assert (mailbox.mails, email.due_at, email.sent_at, email.gave_up_at) == ([], None, None, None)
+        assert why in email.last_error
+
+    def test_without_svc_cart_it_is_tried_again(self, mailbox: Any, accounts: Any, cart: Any) -> None:
+        cart.contents = None
+        email = self.send()
+        assert mailbox.mails == []
+        assert email.due_at is not None
+        assert "ServiceUnavailable" in email.last_error
 
 
 def test_a_user_who_is_gone_gets_no_mail(mailbox: Any, accounts: Any) -> None:

@@ -30,7 +30,9 @@ ORDER = {"order_id": ORDER_ID, "number": "R4K7-92QX", "item_count": 3, "total": 
         (messages.order_shipped(), "order_shipped", True, True),
         (messages.order_delivered(), "order_delivered", True, True),
         (messages.order_refunded(), "order_refunded", True, True),
+        (messages.order_return_rejected(), "order_return_rejected", True, True),
         (messages.payment_attempt_failed(), "payment_attempt_failed", True, False),
+        (messages.cart_abandoned(), "cart_reminder", False, True),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else str(value),
 )
@@ -98,6 +100,32 @@ def test_a_cancellation_says_whether_money_comes_back(
 ) -> None:
     deliver(messages.order_cancelled(reason, was_confirmed=was_confirmed))
     assert Notification.objects.get().data == {**ORDER, "reason": reason, "money_back": money_back}
+
+
+def test_an_order_that_costs_nothing_has_words_of_its_own_and_no_money_comes_back(deliver: Any) -> None:
+    nothing = {"total": {"amount": 0, "currency": "USD"}}
+    deliver(
+        messages.order_placed(**nothing),
+        messages.order_confirmed(**nothing),
+        messages.order_cancelled("buyer", was_confirmed=True, **nothing),
+    )
+    found = {entry.kind: entry.data for entry in Notification.objects.all()}
+    assert found["order_placed"]["reason"] == found["order_confirmed"]["reason"] == "free"
+    assert found["order_cancelled"]["money_back"] is False
+
+
+class TestCartReminders:
+    def test_one_is_due_for_each_version_of_a_cart_and_none_for_an_older_one(self, deliver: Any) -> None:
+        for version in (4, 4, 3, 7):
+            deliver(messages.cart_abandoned(version=version))
+        deliver(messages.cart_abandoned(cart_id="01938b8e-0000-7000-8000-0000000000d2"))
+        assert sorted(row.data["version"] for row in Email.objects.all()) == [4, 4, 7]
+        assert not Notification.objects.exists()
+
+    def test_an_erased_user_is_not_reminded(self, deliver: Any) -> None:
+        deliver(messages.user_erased())
+        deliver(messages.cart_abandoned())
+        assert not Email.objects.exists()
 
 
 class TestErasure:

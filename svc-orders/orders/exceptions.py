@@ -161,6 +161,11 @@ class ReturnNotReceivable(DomainError):
     title = "The return cannot be received"
 
 
+class ReturnNotRejectable(DomainError):
+    code = "return_not_rejectable"
+    title = "The return cannot be rejected"
+
+
 class InvoiceNotAvailable(DomainError):
     code = "invoice_not_available"
     title = "There is no invoice before the order is confirmed"

@@ -243,7 +243,11 @@ class Shop:
                 "order_id": body["order_id"],
                 "user_id": body["user_id"],
                 "version": 1,
-                "status": "canceled" if body["payment_id"] in self.tombstones else "requires_payment_method",
+                "status": "canceled"
+                if body["payment_id"] in self.tombstones
+                else "requires_payment_method"
+                if body["amount"]["amount"]
+                else "succeeded",
                 "amount": body["amount"],
                 "refunded": {"amount": 0, "currency": USD},
                 "provider": body["provider"] or "sandbox",
@@ -258,7 +262,8 @@ class Shop:
         if payment is None:
             self.tombstones.add(payment_id)
             return 404, {"code": "not_found"}
-        if payment["status"] in ("requires_payment_method", "requires_action"):
+        of_nothing = payment["amount"]["amount"] == 0 and payment["status"] == "succeeded"
+        if of_nothing or payment["status"] in ("requires_payment_method", "requires_action"):
             payment = self.move_payment(payment_id, "canceled")
         return 200, dict(payment)
 
@@ -266,7 +271,11 @@ class Shop:
         body = msgspec.json.decode(request.content)
         payment = self.payments[request.url.path.split("/")[-2]]
         if body["refund_id"] not in self.refunds:
-            sent = sum(refund["amount"]["amount"] for refund in self.refunds.values())
+            sent = sum(
+                refund["amount"]["amount"]
+                for refund in self.refunds.values()
+                if refund.get("payment_id", payment["id"]) == payment["id"]
+            )
             if (
                 payment["status"] != "succeeded"
                 or sent + body["amount"]["amount"] > payment["amount"]["amount"]

@@ -182,6 +182,13 @@ def _approving_a_return(buyer: Buyer, deliver: Any) -> Act:
     return lambda: services.approve_return(return_id=return_id, who=uuid7())
 
 
+@arranges("return.reject")
+def _rejecting_a_return(buyer: Buyer, deliver: Any) -> Act:
+    _asking_to_send_goods_back(buyer, deliver)()
+    return_id = Return.objects.get().id
+    return lambda: services.reject_return(return_id=return_id, who=uuid7(), reason="worn")
+
+
 @arranges("return.receive")
 def _receiving_a_return(buyer: Buyer, deliver: Any) -> Act:
     _approving_a_return(buyer, deliver)()

@@ -1,11 +1,18 @@
-"""Whole lives of orders: random sequences of what buyers, sellers, staff, providers and time do to them."""
+"""Whole lives of orders: random sequences of what buyers, sellers, staff, providers and time do to them.
+
+ORDERS_LIVES says how many (15), ORDERS_LIFE_STEPS how long each is at most (20).
+"""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.db.models import Sum
 from django.utils import timezone
 from hypothesis import HealthCheck, event, given, settings
@@ -37,10 +44,12 @@ COUPONS: list[dict[str, Any]] = [
     {"code": "TEN", "kind": "percent", "basis_points": 1000},
     {"code": "SHIP", "kind": "free_shipping"},
 ]
+ALL: list[dict[str, Any]] = [{"code": "ALL", "kind": "percent", "basis_points": 10_000}, COUPONS[1]]
 STEPS = [
     "fill", "coupon", "quote", "order", "order_and_die", "order_while_away", "pay", "decline", "process",
     "pay_anew", "cancel", "expire", "ship_one", "ship", "deliver", "refund_one", "refund_some", "refund",
-    "refund_fails", "refund_moves", "ask_return", "approve", "receive", "shortage", "repeat_events", "sweep",
+    "refund_fails", "refund_moves", "ask_return", "approve", "reject", "receive", "shortage", "repeat_events", "sweep",
+    "coupon_for_all",
 ]  # fmt: skip
 
 # Random steps alone seldom come far.
@@ -49,6 +58,7 @@ BEGINNINGS = [
     ["coupon", "order", "pay"],
     ["coupon", "order", "pay", "ship_one"],
     ["order", "pay", "ship", "deliver"],
+    ["coupon_for_all", "order"],
 ]
 
 
@@ -71,9 +81,13 @@ class Life:
     def fill(self) -> None:
         self.shop.fill_cart(self.buyer.id, (self.buyer.variant, 2), (self.shop.sell(333), 1))
 
-    def coupon(self) -> None:
+    def coupon_for_all(self) -> None:
+        """Nothing is left to be paid."""
+        self.coupon(ALL)
+
+    def coupon(self, some: list[dict[str, Any]] = COUPONS) -> None:
         """Coupons of this buyer only, as if they were limited by user."""
-        coupons = [{**coupon, "code": f"{coupon['code']}{self.buyer.id}"} for coupon in COUPONS]
+        coupons = [{**coupon, "code": f"{coupon['code']}{self.buyer.id}"} for coupon in some]
         self.shop.fill_cart(self.buyer.id, (self.buyer.variant, 3), coupons=coupons)
 
     def quote(self) -> None:
@@ -183,6 +197,9 @@ class Life:
     def approve(self) -> None:
         services.approve_return(return_id=self._return("requested"), who=STAFF)
 
+    def reject(self) -> None:
+        services.reject_return(return_id=self._return("requested"), who=STAFF, reason="worn")
+
     def receive(self) -> None:
         services.receive_return(return_id=self._return("approved"), who=STAFF, restock=True)
 
@@ -216,14 +233,26 @@ class Life:
             assert len(paid) <= 1 or order.refunds.exists()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LIVED: Counter[str] = Counter()
+LIVES = int(os.environ.get("ORDERS_LIVES", "15"))
+MOST_STEPS = int(os.environ.get("ORDERS_LIFE_STEPS", "20"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tell_how_many() -> Iterator[None]:
+    yield
+    print(dict(LIVED))
+
+
+@settings(max_examples=LIVES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     beginning=st.sampled_from(BEGINNINGS),
-    steps=st.lists(st.sampled_from(STEPS), min_size=6, max_size=20),
+    steps=st.lists(st.sampled_from(STEPS), min_size=6, max_size=MOST_STEPS),
 )
 def test_whatever_happens_nothing_is_lost(
     make_buyer: Any, shop: Shop, deliver: Any, beginning: list[str], steps: list[str]
 ):
+    LIVED.update(lives=1, steps=len(beginning) + len(steps))
     life = Life(make_buyer(), shop, deliver)
     names = {"order": "place", "deliver": "deliver_it"}
     for name in [*beginning, *steps]:

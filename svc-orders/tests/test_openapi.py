@@ -43,6 +43,7 @@ def test_every_operation_has_its_name(schema: dict[str, Any]):
         "orders_returns_create",
         "orders_returns_approve",
         "orders_returns_receive",
+        "orders_returns_reject",
     }
 
 

@@ -183,7 +183,7 @@ def test_a_payment_that_has_succeeded_before_its_checkout_ends_confirms_the_orde
     answer = buyer.place()
     deliver(payment_succeeded(payment))
 
-    assert answer["status"] == "awaiting_payment"
+    assert answer["status"] == "confirmed"
     assert (buyer.order().status, buyer.order().payment_status) == ("confirmed", "paid")
     assert [event.version for event in published(OrderPlaced) + published(OrderConfirmed)] == [1, 2]
 

@@ -14,9 +14,10 @@ from orders.exceptions import (
     OrderNotReturnable,
     ReturnNotApprovable,
     ReturnNotReceivable,
+    ReturnNotRejectable,
 )
 from orders.models import Refund, Return, Shipment
-from shared_lib.contracts.events import OrderReturnReceived
+from shared_lib.contracts.events import OrderReturnReceived, OrderReturnRejected
 from shared_lib.exceptions import NotFound
 from shared_lib.ids import uuid7
 from tests.conftest import Buyer
@@ -160,3 +161,57 @@ def test_returns_through_the_api(delivered: Buyer, api: Any):
     assert stranger.post(path, body).status_code == 404
     assert client.post(path, {"reason": "x"}).status_code == 422
     assert staff.post(f"/api/v1/orders/returns/{uuid7()}/approve").status_code == 404
+
+
+class TestRejecting:
+    def test_the_buyer_is_told_and_reads_why(self, delivered: Buyer, published: Any, api: Any):
+        found = _request(delivered)
+        url = f"/api/v1/orders/returns/{found.id}/reject"
+        answer = api.as_user(STAFF, roles=("staff",)).post(url, {"reason": "It has been worn."})
+
+        assert answer.status_code == 200, answer.content
+        own = api.as_user(delivered.id).get(f"/api/v1/orders/{found.order_id}/returns").json()["results"]
+        assert own == [answer.json()]
+        assert (own[0]["status"], own[0]["rejection_reason"]) == ("rejected", "It has been worn.")
+        assert own[0]["rejected_at"] is not None
+        assert delivered.history()[-1] == ("delivered", "return_rejected", STAFF)
+        [event] = published(OrderReturnRejected)
+        order = delivered.order()
+        assert (event.return_id, event.user_id, event.version) == (found.id, order.user_id, order.version)
+        assert not Refund.objects.exists()
+
+    def test_what_was_rejected_may_be_asked_for_again(self, delivered: Buyer):
+        found = _request(delivered, 2)
+        with pytest.raises(LinesNotReturnable):
+            _request(delivered)
+        services.reject_return(return_id=found.id, who=STAFF, reason="no")
+        _receive(_request(delivered, 2))
+        assert delivered.order().fulfillment_status == "returned"
+
+    def test_only_what_was_asked_for_can_be_rejected_and_that_once(self, delivered: Buyer, published: Any):
+        found = _request(delivered)
+        services.approve_return(return_id=found.id, who=STAFF)
+        with pytest.raises(ReturnNotRejectable):
+            services.reject_return(return_id=found.id, who=STAFF, reason="no")
+        other = _request(delivered)
+        services.reject_return(return_id=other.id, who=STAFF, reason="no")
+        for move in (
+            lambda: services.reject_return(return_id=other.id, who=STAFF, reason="again"),
+            lambda: services.approve_return(return_id=other.id, who=STAFF),
+            lambda: services.receive_return(return_id=other.id, who=STAFF, restock=True),
+        ):
+            with pytest.raises((ReturnNotRejectable, ReturnNotApprovable, ReturnNotReceivable)):
+                move()
+        assert len(published(OrderReturnRejected)) == 1
+        other.refresh_from_db()
+        assert other.rejection_reason == "no"
+
+    def test_it_takes_staff_and_a_reason(self, delivered: Buyer, api: Any):
+        url = f"/api/v1/orders/returns/{_request(delivered).id}/reject"
+        assert api.as_user(delivered.id).post(url, {"reason": "no"}).status_code == 403
+        assert api.as_user(roles=("seller",)).post(url, {"reason": "no"}).status_code == 403
+        staff = api.as_user(STAFF, roles=("staff",))
+        for body in ({}, {"reason": ""}, {"reason": "  "}, {"reason": "x" * 501}):
+            assert staff.post(url, body).status_code == 422
+        assert staff.post(f"/api/v1/orders/returns/{uuid7()}/reject", {"reason": "no"}).status_code == 404
+        assert Return.objects.get().status == "requested"

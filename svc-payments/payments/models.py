@@ -42,7 +42,8 @@ class Payment(VersionedModel):
 
     `provider_reference` is the provider's name for it; it is empty until the first confirmation and always stored before
     the provider is asked to charge: an empty one proves that no money can have moved. `refunding_amount` is asked for and
-    not yet decided, `refunded_amount` has gone back.
+    not yet decided, `refunded_amount` has gone back. A payment of nothing has succeeded from the start: no provider is asked
+    and nothing is booked.
     """
 
     order_id = models.UUIDField(editable=False)
@@ -60,7 +61,15 @@ class Payment(VersionedModel):
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=Q(payment_amount__gt=0), name="payment_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(payment_amount__gt=0)
+                | Q(
+                    payment_amount=0,
+                    status__in=[PaymentStatus.SUCCEEDED, PaymentStatus.CANCELED],
+                    provider_reference="",
+                ),
+                name="payment_amount_positive_or_nothing_to_do",
+            ),
             models.CheckConstraint(
                 condition=Q(refunding_amount__gte=0)
                 & Q(refunded_amount__gte=0)
@@ -109,9 +118,14 @@ class Payment(VersionedModel):
         """It may still be paid or canceled."""
         return self.status in _OPEN
 
+    @property
+    def is_of_nothing(self) -> bool:
+        """It takes no money, so even one that succeeded may be canceled."""
+        return self.payment_amount == 0
+
     def move_to(self, status: str, *, action_url: str = "") -> None:
         """The next state, in memory; the caller holds the row's lock and saves. Raises `IllegalTransition`."""
-        if status not in _NEXT[self.status]:
+        if status not in _NEXT[self.status] and not (self.is_of_nothing and status == PaymentStatus.CANCELED):
             raise IllegalTransition(f"payment {self.id} cannot go from {self.status} to {status}")
         self.status = status
         self.action_url = action_url

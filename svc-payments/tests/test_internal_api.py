@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.db import IntegrityError, transaction
 
-from payments.models import Payment, PaymentTombstone
+from payments.models import LedgerTransaction, Payment, PaymentTombstone
+from shared_lib.contracts.events import PaymentSucceeded
 from shared_lib.contracts.internal import payments as contract
 from shared_lib.ids import uuid7
 from tests.factories import confirm, new_payment, paid_payment, usd
@@ -74,7 +76,7 @@ def test_a_second_payment_of_an_order_is_refused_until_the_first_is_canceled(ord
 @pytest.mark.parametrize(
     "change",
     [
-        {"amount": {"amount": 0, "currency": "USD"}},
+        {"amount": {"amount": -1, "currency": "USD"}},
         {"amount": {"amount": 10**20, "currency": "USD"}},
         {"amount": {"amount": 5, "currency": "EUR"}},
         {"amount": 5},
@@ -170,3 +172,52 @@ def test_a_refund_that_does_not_fit_is_422(orders: Any, change: dict[str, Any]) 
         **change,
     }
     assert orders.post(f"{URL}/{payment.id}/refunds", body).status_code == 422
+
+
+class TestAPaymentOfNothing:
+    NOTHING = {"amount": {"amount": 0, "currency": "USD"}}
+
+    def test_it_has_succeeded_without_provider_ledger_and_event(
+        self, orders: Any, api: Any, provider: Any, published: Any
+    ) -> None:
+        body = a_request(**self.NOTHING)
+        first = orders.post(URL, body)
+        assert first.status_code == 201
+        payment = read(first, contract.Payment)
+        assert (payment.status, payment.amount, payment.version) == ("succeeded", usd(0), 1)
+        again = orders.post(URL, body)
+        assert (again.status_code, again.json()) == (200, first.json())
+        answer = api.as_user(payment.user_id).post(
+            f"/api/v1/payments/{payment.id}/confirm", {"payment_method": "pm_card_visa"}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (409, "payment_not_confirmable")
+        refund = {"refund_id": str(uuid7()), "amount": {"amount": 1, "currency": "USD"}, "reason": "no"}
+        refused = orders.post(f"{URL}/{payment.id}/refunds", refund)
+        assert (refused.status_code, refused.json()["code"]) == (409, "refund_exceeds_payment")
+        assert provider.calls == []
+        assert not LedgerTransaction.objects.exists()
+        assert published(PaymentSucceeded) == []
+
+    def test_a_checkout_that_was_undone_cancels_it(self, orders: Any, provider: Any) -> None:
+        body = a_request(**self.NOTHING)
+        orders.post(URL, body)
+        for _ in range(2):
+            answer = orders.post(f"{URL}/{body['payment_id']}/cancel")
+            assert (answer.status_code, answer.json()["status"]) == (200, "canceled")
+        assert provider.calls == []
+        assert Payment.objects.get().version == 2
+
+    def test_one_that_was_canceled_before_it_came_stays_canceled(self, orders: Any) -> None:
+        body = a_request(**self.NOTHING)
+        orders.post(f"{URL}/{body['payment_id']}/cancel")
+        assert orders.post(URL, body).json()["status"] == "canceled"
+
+    def test_the_database_lets_nobody_charge_it(self, orders: Any) -> None:
+        body = a_request(**self.NOTHING)
+        orders.post(URL, body)
+        for change in ({"status": "processing"}, {"provider_reference": "pi_1"}):
+            with (
+                pytest.raises(IntegrityError, match="positive_or_nothing_to_do"),
+                transaction.atomic(),
+            ):
+                Payment.objects.filter(pk=body["payment_id"]).update(**change)

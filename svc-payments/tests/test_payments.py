@@ -57,7 +57,7 @@ def test_an_id_cannot_name_two_different_payments(change: dict[str, Any]) -> Non
         services.create_payment(**{**same, **change})
 
 
-@pytest.mark.parametrize("amount", [usd(0), usd(-5), usd(10**12), Money(100, "EUR")])
+@pytest.mark.parametrize("amount", [usd(-1), usd(10**12), Money(100, "EUR")])
 def test_an_amount_that_cannot_be_paid_is_refused(amount: Money) -> None:
     with pytest.raises(InvalidValue):
         services.create_payment(payment_id=uuid7(), order_id=uuid7(), user_id=uuid7(), amount=amount)

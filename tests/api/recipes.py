@@ -155,6 +155,10 @@ RECIPES: dict[str, Recipe] = {
     "orders_returns_receive": Recipe(
         ADMIN, lambda world: {"path": {"return_id": world.returned(approved=True)["id"]}, "body": {}}
     ),
+    "orders_returns_reject": Recipe(
+        ADMIN,
+        lambda world: {"path": {"return_id": world.returned()["id"]}, "body": {"reason": "It has been worn"}},
+    ),
     "orders_credit_note": Recipe(BUYER, _credit_note),
     "orders_invoice": Recipe(BUYER, _of_order("confirmed")),
     "orders_retrieve": Recipe(BUYER, _of_order("placed")),

@@ -18,7 +18,7 @@ _KEPT_DAYS = 13
 _STEPS = """(VALUES
     ('awaiting_payment', 'order.placed.v1'), ('confirmed', 'order.confirmed.v1'), ('cancelled', 'order.cancelled.v1'),
     ('delivered', 'order.delivered.v1'), ('parcel', 'order.shipped.v1'), ('refund', 'order.refunded.v1'),
-    ('return', 'order.return_received.v1')
+    ('return', 'order.return_received.v1'), ('rejection', 'order.return_rejected.v1')
 ) AS step (name, type)"""
 _STEPS_TAKEN = f"""(
     SELECT order_id, status AS name, at FROM (
@@ -26,6 +26,7 @@ _STEPS_TAKEN = f"""(
     ) AS h WHERE before IS DISTINCT FROM status
     UNION ALL SELECT order_id, 'parcel', created_at FROM orders_shipment
     UNION ALL SELECT order_id, 'return', received_at FROM orders_return WHERE status = 'received'
+    UNION ALL SELECT order_id, 'rejection', rejected_at FROM orders_return WHERE status = 'rejected'
     UNION ALL
     SELECT r.order_id, 'refund', r.updated_at FROM orders_refund r LEFT JOIN orders_order o ON o.id = r.order_id
     WHERE r.status = 'succeeded' AND o.status IS DISTINCT FROM 'draft'

@@ -34,16 +34,17 @@ LEDGER_INVARIANTS = (
     ),
     invariant(
         "payment-is-booked-once",
-        "A payment that succeeded is booked once, with its amount; any other is not.",
+        "A payment that took money is booked once, with its amount; any other is not.",
         Rows(
             PAYMENTS,
             f"""
             SELECT p.id::text,
-                   CASE WHEN p.status = 'succeeded' THEN format('1 booking: %s %s', p.payment_amount, p.currency)
+                   CASE WHEN p.status = 'succeeded' AND p.payment_amount > 0
+                        THEN format('1 booking: %s %s', p.payment_amount, p.currency)
                         ELSE 'no booking' END,
                    coalesce(b.bookings, 0) || ' bookings: ' || coalesce(b.moved, 'nothing'), NULL::float8
             FROM payments_payment p LEFT JOIN ({_MOVED.format(owner="payment_id", kind="capture")}) b ON b.owner = p.id
-            WHERE CASE WHEN p.status = 'succeeded'
+            WHERE CASE WHEN p.status = 'succeeded' AND p.payment_amount > 0
                   THEN b.bookings IS DISTINCT FROM 1 OR b.moved IS DISTINCT FROM p.payment_amount || ' ' || p.currency
                   ELSE b.owner IS NOT NULL END
             """,  # noqa: S608 - made of constants
@@ -164,7 +165,7 @@ LEDGER_INVARIANTS = (
     ),
     invariant(
         "provider-reference-is-one-payment",
-        "What a provider calls one payment is one payment here, and one that succeeded has such a name.",
+        "What a provider calls one payment is one payment here, and one that took money has such a name.",
         Rows(
             PAYMENTS,
             """
@@ -172,7 +173,7 @@ LEDGER_INVARIANTS = (
             FROM payments_payment WHERE provider_reference <> '' GROUP BY provider, provider_reference HAVING count(*) > 1
             UNION ALL
             SELECT id::text, 'a reference at ' || provider, 'none', NULL
-            FROM payments_payment WHERE status = 'succeeded' AND provider_reference = ''
+            FROM payments_payment WHERE status = 'succeeded' AND payment_amount > 0 AND provider_reference = ''
             """,
             "payments_payment WHERE provider_reference <> '' OR status = 'succeeded'",
         ),

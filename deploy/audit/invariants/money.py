@@ -33,8 +33,8 @@ _TAKEN = Source(
 def _paid_order_has_its_money(order: Row | None, taken: Row | None) -> int | tuple[str, str]:
     if order is None:
         return Verdict.SKIP
-    _, _, status, payment_status, total, amount = order
-    if amount == 0 or (status not in _CONFIRMED and payment_status not in _HAS_MONEY):
+    _, _, status, payment_status, total, _ = order
+    if status not in _CONFIRMED and payment_status not in _HAS_MONEY:
         return Verdict.SKIP
     if taken is not None and total in taken[2]:
         return Verdict.HOLDS
@@ -72,7 +72,7 @@ def _order_shows_what_went_back(order: Row | None, taken: Row | None) -> int | t
     if order is None or taken is None or order[2] not in _CONFIRMED or order[4] not in taken[2]:
         return Verdict.SKIP
     kept = taken[3]
-    if kept <= 0:
+    if kept <= 0 < order[5]:
         shown = "refunded"
     elif kept < order[5]:
         shown = "partially_refunded"

@@ -14,11 +14,12 @@ _DAYS = 6
 _SHOWN = """(VALUES
     ('order.placed.v1', 'order_placed'), ('order.confirmed.v1', 'order_confirmed'), ('order.cancelled.v1', 'order_cancelled'),
     ('order.shipped.v1', 'order_shipped'), ('order.delivered.v1', 'order_delivered'), ('order.refunded.v1', 'order_refunded'),
-    ('payment.attempt_failed.v1', 'payment_attempt_failed')
+    ('order.return_rejected.v1', 'order_return_rejected'), ('payment.attempt_failed.v1', 'payment_attempt_failed')
 ) AS told (type, kind)"""
 _MAILED = """(VALUES
     ('order.confirmed.v1', 'order_confirmed'), ('order.cancelled.v1', 'order_cancelled'), ('order.shipped.v1', 'order_shipped'),
-    ('order.delivered.v1', 'order_delivered'), ('order.refunded.v1', 'order_refunded')
+    ('order.delivered.v1', 'order_delivered'), ('order.refunded.v1', 'order_refunded'),
+    ('order.return_rejected.v1', 'order_return_rejected')
 ) AS told (type, kind)"""
 
 

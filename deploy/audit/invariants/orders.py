@@ -120,7 +120,10 @@ ORDER_INVARIANTS = (
             """
             SELECT l.id::text, 'at most ' || l.quantity, r.quantity || ' sent back', NULL::float8
             FROM orders_orderline l
-            JOIN (SELECT line_id, sum(quantity) AS quantity FROM orders_returnline GROUP BY line_id) r ON r.line_id = l.id
+            JOIN (
+                SELECT b.line_id, sum(b.quantity) AS quantity FROM orders_returnline b JOIN orders_return r ON r.id = b.part_of_id
+                WHERE r.status <> 'rejected' GROUP BY b.line_id
+            ) r ON r.line_id = l.id
             WHERE r.quantity > l.quantity
             UNION ALL
             SELECT l.id::text, 'at most ' || l.quantity, r.quantity || ' paid back', NULL

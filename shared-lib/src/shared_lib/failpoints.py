@@ -82,6 +82,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         *_steps("refund.claim", "refund.send", "refund.note", "refund.fail"),
         *_steps("fulfilment.ship", "fulfilment.deliver", "shipping.add_method"),
         *_steps("refund.request", "return.request", "return.approve", "return.receive"),
+        *_steps("return.reject"),
     ),
     "svc-payments": _steps(
         "payments.create",

@@ -19,6 +19,13 @@ class CartSnapshotView(InternalAPIView):
         return self.write(selectors.cart_snapshot(user_id=user_id))
 
 
+class CartContentsView(InternalAPIView):
+    callers = frozenset({"svc-notifications"})
+
+    def get(self, request: Request, user_id: UUID) -> Response:
+        return self.write(selectors.cart_contents(user_id=user_id))
+
+
 class CouponUsesView(InternalAPIView):
     callers = frozenset({"svc-orders"})
 

@@ -23,6 +23,7 @@ urlpatterns = [
 
 internal_urlpatterns = [
     path("carts/<uuid:user_id>", internal.CartSnapshotView.as_view()),
+    path("carts/<uuid:user_id>/contents", internal.CartContentsView.as_view()),
     path("coupon-uses", internal.CouponUsesView.as_view()),
     path("coupon-uses/<uuid:order_id>", internal.CouponUseView.as_view()),
 ]

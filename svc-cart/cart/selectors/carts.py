@@ -18,7 +18,13 @@ from cart.discounts import Effect, Part, Rule, apply, usable
 from cart.exceptions import WishlistItemNotFound
 from cart.models import CouponKind, Stock, Variant, WishlistItem
 from cart.selectors.coupons import coupons_in_carts, rule_of
-from shared_lib.contracts.internal.cart import CartCoupon, CartSnapshot, CartSnapshotLine
+from shared_lib.contracts.internal.cart import (
+    CartContents,
+    CartContentsLine,
+    CartCoupon,
+    CartSnapshot,
+    CartSnapshotLine,
+)
 from shared_lib.money import Money
 
 NO_CART = UUID(int=0)
@@ -270,6 +276,24 @@ def cart_snapshot(*, user_id: UUID) -> CartSnapshot:
             if row[2] is not None
         ],
         coupons=coupons,
+    )
+
+
+def cart_contents(*, user_id: UUID) -> CartContents:
+    """The user's cart as a mail shows it. Without a cart: version 0, no lines."""
+    cart = show_cart(owner=Owner.user(user_id))
+    return CartContents(
+        version=cart.version,
+        lines=[
+            CartContentsLine(
+                name=line.product.name,
+                quantity=line.quantity,
+                line_total=line.line_total,
+                available=line.available,
+            )
+            for line in cart.lines
+        ],
+        subtotal=cart.subtotal,
     )
 
 

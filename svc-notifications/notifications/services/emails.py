@@ -13,6 +13,7 @@ from contextlib import suppress
 from email.utils import parseaddr
 from typing import Self
 
+import msgspec
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -26,9 +27,11 @@ from notifications.models import Email
 from notifications.rendering import render_mail
 from notifications.texts import find_language
 from shared_lib.contracts.internal.accounts import User
+from shared_lib.contracts.internal.cart import CartContents
 from shared_lib.exceptions import ServiceUnavailable
 from shared_lib.jobs import SoftTimeLimitExceeded
 from shared_lib.jobs.rows import claim_due
+from shared_lib.money import Money
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +142,19 @@ def _recipient(email: Email) -> User:
         raise NotNeeded("The account is not there any more.")
     if email.kind == Kind.VERIFY_EMAIL and user.email_verified:
         raise NotNeeded("The address is verified already.")
+    if email.kind == Kind.CART_REMINDER and not (user.email_verified and user.is_active):
+        raise NotNeeded("Reminders go to verified addresses of active accounts only.")
     return user
+
+
+def _left_in_cart(email: Email) -> CartContents:
+    """Raises `NotNeeded` when it is not the cart any more that was left: the buyer has been back."""
+    cart = clients.get_cart(user_id=email.user_id)
+    if not cart.lines or cart.version != email.data["version"]:
+        raise NotNeeded("The cart is another by now.")
+    if not any(line.available for line in cart.lines):
+        raise NotNeeded("Nothing of the cart can be bought any more.")
+    return cart
 
 
 def _compose(email: Email, user: User) -> EmailMultiAlternatives:
@@ -148,6 +163,11 @@ def _compose(email: Email, user: User) -> EmailMultiAlternatives:
     A name is greeted only at a verified address: otherwise anybody could have us write anything to anybody.
     """
     kind, data, link = Kind(email.kind), dict(email.data), None
+    items: list[tuple[str, Money]] = []
+    if kind == Kind.CART_REMINDER:
+        cart = _left_in_cart(email)
+        items = [(f"{line.quantity} × {line.name}", line.line_total) for line in cart.lines]  # noqa: RUF001
+        data["total"] = msgspec.to_builtins(cart.subtotal)
     purpose = WAYS[kind].link
     if kind == Kind.WELCOME and user.email_verified:
         data["reason"], purpose, link = "verified", None, settings.STOREFRONT_URL
@@ -158,7 +178,7 @@ def _compose(email: Email, user: User) -> EmailMultiAlternatives:
         link = one_time.url
     language = find_language(user.language)
     name = user.name if user.email_verified else None
-    mail = render_mail(kind=kind, data=data, language=language, name=name, link=link)
+    mail = render_mail(kind=kind, data=data, language=language, name=name, link=link, items=items)
     message = EmailMultiAlternatives(
         subject=mail.subject,
         body=mail.text,

@@ -37,6 +37,20 @@ def notify(
         enqueue(send_due_emails)
 
 
+@transaction.atomic(savepoint=False)
+def remind_of_cart(*, user_id: UUID, cart_id: UUID, version: int, event_id: UUID) -> None:
+    """Puts a mail about a cart that was left on its way, once for each version of the cart and never for an older one.
+
+    What the cart holds is asked for when the mail is sent.
+    """
+    if _is_erased(user_id):
+        return
+    reminders = Email.objects.filter(user_id=user_id, kind=Kind.CART_REMINDER, data__cart_id=str(cart_id))
+    if not reminders.filter(data__version__gte=version).exists():
+        data = {"cart_id": str(cart_id), "version": version}
+        notify(user_id=user_id, kind=Kind.CART_REMINDER, event_id=event_id, data=data)
+
+
 @transaction.atomic
 def mark_read(*, user_id: UUID, notification_id: UUID) -> Notification:
     """Marks one entry as read; one that was read before keeps its time. Raises `NotificationNotFound`."""

@@ -54,9 +54,19 @@ LANGUAGE = Language(
             body="Sie ist für Sie reserviert, bis sie bezahlt ist. Gesamtbetrag: {total}.",
             action="Zur Bestellung",
         ),
+        "order_placed:free": Text(
+            title="Ihre Bestellung {number} ist eingegangen",
+            body="Sie kostet nichts: Es ist nichts zu bezahlen.",
+            action="Zur Bestellung",
+        ),
         "order_confirmed": Text(
             title="Ihre Bestellung {number} ist bestätigt",
             body="Vielen Dank! Ihre Zahlung ist eingegangen, und wir bereiten Ihre Bestellung vor.",
+            action="Zur Bestellung",
+        ),
+        "order_confirmed:free": Text(
+            title="Ihre Bestellung {number} ist bestätigt",
+            body="Vielen Dank! Es ist nichts zu bezahlen, und wir bereiten Ihre Bestellung vor.",
             action="Zur Bestellung",
         ),
         "order_cancelled": Text(
@@ -101,11 +111,23 @@ LANGUAGE = Language(
             "können einige Tage vergehen.",
             action="Zur Bestellung",
         ),
+        "order_return_rejected": Text(
+            title="Ihre Rücksendung aus der Bestellung {number} können wir nicht annehmen",
+            body="Wir haben Ihren Wunsch geprüft und können die Ware leider nicht zurücknehmen. Den Grund finden Sie bei "
+            "Ihrer Bestellung.",
+            action="Zur Bestellung",
+        ),
         "payment_attempt_failed": Text(
             title="Ihre Zahlung war nicht erfolgreich",
             body="Die Zahlung von {amount} wurde abgelehnt. Ihre Bestellung bleibt reserviert: Bitte versuchen Sie es mit "
             "einer anderen Zahlungsart.",
             action="Zur Bestellung",
+        ),
+        "cart_reminder": Text(
+            title="In Ihrem Warenkorb liegt noch etwas",
+            body="Es liegt noch dort, ist aber nicht für Sie reserviert: Auch andere können es kaufen.",
+            action="Zum Warenkorb",
+            note="Es gelten die heutigen Preise, ohne Versand.",
         ),
     },
 )

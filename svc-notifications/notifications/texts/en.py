@@ -52,10 +52,20 @@ LANGUAGE = Language(
             body="It is reserved for you until it is paid. Total: {total}.",
             action="To the order",
         ),
+        "order_placed:free": Text(
+            title="We have received your order {number}",
+            body="It costs nothing, so there is nothing to pay.",
+            action="View order",
+        ),
         "order_confirmed": Text(
             title="Your order {number} is confirmed",
             body="Thank you! Your payment has arrived, and we are getting your order ready.",
             action="To the order",
+        ),
+        "order_confirmed:free": Text(
+            title="Your order {number} is confirmed",
+            body="Thank you! There is nothing to pay, and we are preparing your order.",
+            action="View order",
         ),
         "order_cancelled": Text(
             title="Your order {number} was cancelled",
@@ -97,10 +107,21 @@ LANGUAGE = Language(
             body="We sent {amount} back to you, the same way as you paid. It can take a few days to arrive.",
             action="To the order",
         ),
+        "order_return_rejected": Text(
+            title="We cannot take back what you wanted to return from your order {number}",
+            body="We have looked at your return and cannot accept it. You will find the reason with your order.",
+            action="View order",
+        ),
         "payment_attempt_failed": Text(
             title="Your payment did not go through",
             body="The payment of {amount} was declined. Your order is still reserved: please try another way to pay.",
             action="To the order",
+        ),
+        "cart_reminder": Text(
+            title="You left something in your cart",
+            body="It is still there, but not reserved for you: others can buy it too.",
+            action="Go to your cart",
+            note="Prices are those of today, without shipping.",
         ),
     },
 )

@@ -52,9 +52,19 @@ LANGUAGE = Language(
             body="在付款之前，商品会为您保留。总计：{total}。",
             action="查看订单",
         ),
+        "order_placed:free": Text(
+            title="我们已收到您的订单 {number}",
+            body="该订单无需付款。",
+            action="查看订单",
+        ),
         "order_confirmed": Text(
             title="您的订单 {number} 已确认",
             body="谢谢！我们已收到您的付款，正在为您备货。",
+            action="查看订单",
+        ),
+        "order_confirmed:free": Text(
+            title="您的订单 {number} 已确认",
+            body="谢谢！该订单无需付款，我们正在为您备货。",
             action="查看订单",
         ),
         "order_cancelled": Text(
@@ -97,10 +107,21 @@ LANGUAGE = Language(
             body="我们已将 {amount} 按原支付方式退还给您，到账可能需要几天时间。",
             action="查看订单",
         ),
+        "order_return_rejected": Text(
+            title="您的订单 {number} 的退货申请未通过",
+            body="我们审核了您的退货申请，很抱歉无法接受。您可以在订单中查看原因。",
+            action="查看订单",
+        ),
         "payment_attempt_failed": Text(
             title="您的付款未成功",
             body="{amount} 的付款被拒绝。您的订单仍为您保留，请尝试其他付款方式。",
             action="查看订单",
+        ),
+        "cart_reminder": Text(
+            title="您的购物车里还有商品",
+            body="商品仍在购物车中，但并未为您预留，其他人也可以购买。",
+            action="前往购物车",
+            note="价格以今日为准，不含运费。",
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""Goods that come back: buyers ask, staff approves and receives."""
+"""Goods that come back: buyers ask, staff approves and receives, or rejects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orders import selectors, services
-from orders.api.serializers import ReceiveSerializer, ReturnRequestSerializer, ReturnSerializer
+from orders.api.serializers import (
+    ReceiveSerializer,
+    RejectSerializer,
+    ReturnRequestSerializer,
+    ReturnSerializer,
+)
 from orders.api.views import IDEMPOTENT_REPLAYED
 from orders.models import Return
 from shared_lib.api.idempotency import idempotent
@@ -70,6 +75,24 @@ class ApproveView(APIView):
     )
     def post(self, request: Request, return_id: UUID) -> Response:
         return _answer(services.approve_return(return_id=return_id, who=bearer(request).id))
+
+
+class RejectView(APIView):
+    permission_classes = [IsStaff]
+
+    @extend_schema(
+        operation_id="orders_returns_reject",
+        summary="The shop does not take it back",
+        description="The buyer is told, and finds the reason at the return; the same goods may be asked for again. "
+        "409 `return_not_rejectable` unless it is `requested`.",
+        request=RejectSerializer,
+        responses={200: ReturnSerializer, **problems(403, 404, 409)},
+    )
+    def post(self, request: Request, return_id: UUID) -> Response:
+        body = RejectSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        found = services.reject_return(return_id=return_id, who=bearer(request).id, **body.validated_data)
+        return _answer(found)
 
 
 class ReceiveView(APIView):

@@ -117,6 +117,10 @@ class ReturnRequestSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=500)
 
 
+class RejectSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=500, help_text="For the buyer to read.")
+
+
 class ReceiveSerializer(serializers.Serializer[Any]):
     restock = serializers.BooleanField(default=True, help_text="False: it cannot be sold again.")
 
@@ -292,6 +296,8 @@ class ReturnSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     approved_at = serializers.DateTimeField(allow_null=True)
     received_at = serializers.DateTimeField(allow_null=True)
+    rejected_at = serializers.DateTimeField(allow_null=True)
+    rejection_reason = serializers.CharField(allow_null=True, help_text="Why the shop does not take it back.")
 
 
 class StaffLineSerializer(LineSerializer):

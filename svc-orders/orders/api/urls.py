@@ -14,6 +14,7 @@ urlpatterns = [
     path("orders/admin/<uuid:order_id>", staff.StaffOrderView.as_view()),
     path("orders/returns/<uuid:return_id>/approve", returns.ApproveView.as_view()),
     path("orders/returns/<uuid:return_id>/receive", returns.ReceiveView.as_view()),
+    path("orders/returns/<uuid:return_id>/reject", returns.RejectView.as_view()),
     path("orders/<uuid:order_id>", views.OrderView.as_view()),
     path("orders/<uuid:order_id>/payments", views.PaymentsView.as_view()),
     path("orders/<uuid:order_id>/cancel", views.CancelView.as_view()),

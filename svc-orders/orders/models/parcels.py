@@ -36,7 +36,10 @@ class ShipmentLine(BaseModel):
 
 
 class Return(BaseModel):
-    """Goods that the buyer sends back. `refund` is made when they have been received."""
+    """Goods that the buyer sends back. `refund` is made when they have been received.
+
+    What was rejected counts for nothing: the same goods may be asked for again. `rejection_reason` is for the buyer to read.
+    """
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="returns")
     status = models.CharField(max_length=20, choices=ReturnStatus, default=ReturnStatus.REQUESTED)
@@ -44,6 +47,8 @@ class Return(BaseModel):
     refund = models.ForeignKey(Refund, models.SET_NULL, null=True, related_name="+", db_index=False)
     approved_at = models.DateTimeField(null=True)
     received_at = models.DateTimeField(null=True)
+    rejected_at = models.DateTimeField(null=True)
+    rejection_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [
@@ -51,6 +56,11 @@ class Return(BaseModel):
             models.CheckConstraint(
                 condition=~Q(status=ReturnStatus.RECEIVED) | Q(received_at__isnull=False),
                 name="return_received_has_a_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=ReturnStatus.REJECTED)
+                | (Q(rejected_at__isnull=False) & ~Q(rejection_reason="")),
+                name="return_rejected_has_a_reason",
             ),
         ]
 

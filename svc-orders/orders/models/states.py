@@ -17,6 +17,7 @@ from orders.exceptions import (
     OrderNotShippable,
     ReturnNotApprovable,
     ReturnNotReceivable,
+    ReturnNotRejectable,
 )
 from shared_lib.exceptions import DomainError
 
@@ -73,6 +74,7 @@ class ReturnStatus(models.TextChoices):
     REQUESTED = "requested"
     APPROVED = "approved"
     RECEIVED = "received"
+    REJECTED = "rejected"
 
 
 class HistoryRemark(models.TextChoices):
@@ -84,6 +86,7 @@ class HistoryRemark(models.TextChoices):
     RETURN_REQUESTED = "return_requested"
     RETURN_APPROVED = "return_approved"
     RETURN_RECEIVED = "return_received"
+    RETURN_REJECTED = "return_rejected"
 
 
 class RefundStatus(models.TextChoices):
@@ -140,6 +143,7 @@ ORDER_TRANSITIONS: dict[str, Transition] = {
 RETURN_TRANSITIONS: dict[str, Transition] = {
     "approve": Transition(frozenset({ReturnStatus.REQUESTED}), ReturnStatus.APPROVED, ReturnNotApprovable),
     "receive": Transition(frozenset({ReturnStatus.APPROVED}), ReturnStatus.RECEIVED, ReturnNotReceivable),
+    "reject": Transition(frozenset({ReturnStatus.REQUESTED}), ReturnStatus.REJECTED, ReturnNotRejectable),
 }
 
 REFUND_TRANSITIONS: dict[str, Transition] = {

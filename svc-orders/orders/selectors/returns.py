@@ -58,6 +58,8 @@ def return_document(found: Return) -> dict[str, Any]:
         "created_at": time_of(found.created_at),
         "approved_at": time_of(found.approved_at),
         "received_at": time_of(found.received_at),
+        "rejected_at": time_of(found.rejected_at),
+        "rejection_reason": found.rejection_reason or None,
     }
 
 

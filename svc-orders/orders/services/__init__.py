@@ -32,7 +32,7 @@ from orders.services.payment_events import (
 from orders.services.payments import start_payment
 from orders.services.refunding import refund_order
 from orders.services.refunds import send_due_refunds, send_refund
-from orders.services.returns import approve_return, receive_return, request_return
+from orders.services.returns import approve_return, receive_return, reject_return, request_return
 from orders.services.shipping import add_shipping_method
 from orders.services.shortages import take_shortage
 from orders.services.undoing import forget_checkouts, settle_checkouts
@@ -53,6 +53,7 @@ __all__ = [
     "quote_order",
     "receive_return",
     "refund_order",
+    "reject_return",
     "request_return",
     "send_due_refunds",
     "send_refund",

@@ -321,6 +321,9 @@ class _Checkout:
                 with around("checkout.place"), transaction.atomic():
                     self._advance("place", answer=answer, deadline=draft.now + KEPT_FOR)
                     draft.write()
+                    if draft.moved_on is not None:
+                        answer = dumps(draft.document())
+                        CheckoutSaga.objects.filter(pk=self.saga.pk).update(answer=answer)
                     failpoint("checkout.place.inside")
             except IntegrityError as error:
                 if "order_number_unique" not in str(error) or not tries_left:

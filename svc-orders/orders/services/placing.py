@@ -76,7 +76,7 @@ class Draft:
             close_at=self.expires_at,
         )
         self.order.go("place")
-        # Nobody was told of this payment yet, so it should be waiting; if it is not, `write()` lets that have its effect.
+        # A payment of nothing has succeeded already: `write()` lets that have its effect, as anything else that is not waiting.
         self.moved_on = payment if payment.status not in PAYABLE_STATES else None
         self.payment = OrderPayment(
             id=payment.id,
@@ -108,12 +108,14 @@ class Draft:
                 zip(reservation.lines, totals.line_discounts, totals.line_taxes, strict=True)
             )
         ]
-        self.history = OrderHistory(order=self.order, status=self.order.status, at=self.now, who=saga.user_id)
+        self.history = [
+            OrderHistory(order=self.order, status=self.order.status, at=self.now, who=saga.user_id)
+        ]
 
     def document(self) -> dict[str, Any]:
         """The order as the public contract writes it."""
         return selectors.order_document(
-            self.order, payment=self.payment, lines=self.lines, history=[self.history], shipments=[]
+            self.order, payment=self.payment, lines=self.lines, history=self.history, shipments=[]
         )
 
     def write(self) -> None:
@@ -121,11 +123,12 @@ class Draft:
         self.order.save(force_update=True)
         self.payment.save(force_insert=True)
         OrderLine.objects.bulk_create(self.lines)
-        self.history.save(force_insert=True)
+        OrderHistory.objects.bulk_create(self.history)
         event = OrderPlaced(**state_of(self.order, self.lines), expires_at=self.expires_at)
         publish(event, subject=self.order.id)
         if self.moved_on is not None:
             take_answer(self.order, self.payment, self.moved_on)
+            self.history = list(OrderHistory.objects.filter(order=self.order).order_by("pk"))
 
 
 def new_number() -> str:

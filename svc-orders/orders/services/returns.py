@@ -1,4 +1,7 @@
-"""Goods that come back: the buyer asks, staff approves, the warehouse receives, and the money goes back by itself."""
+"""Goods that come back: the buyer asks, staff approves, the warehouse receives, and the money goes back by itself.
+
+Or staff rejects, and says why.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from orders.services.locks import lock_order
 from orders.services.picking import pick
 from orders.services.refunding import amounts_of, make_refund, payment_with_money
 from orders.services.transitions import line_message
-from shared_lib.contracts.events import OrderReturnReceived
+from shared_lib.contracts.events import OrderReturnReceived, OrderReturnRejected
 from shared_lib.events import publish
 from shared_lib.exceptions import NotFound
 from shared_lib.failpoints import around
@@ -47,6 +50,7 @@ def request_return(*, order_id: UUID, user_id: UUID, lines: Mapping[UUID, int], 
     own = list(OrderLine.objects.filter(order=order).order_by("position"))
     gone = dict(
         ReturnLine.objects.filter(line__order=order)
+        .exclude(part_of__status=ReturnStatus.REJECTED)
         .values("line")
         .annotate(all=Sum("quantity"))
         .values_list("line", "all")
@@ -70,6 +74,27 @@ def approve_return(*, return_id: UUID, who: UUID) -> Return:
     found.approved_at = timezone.now()
     found.save()
     _tell(order, HistoryRemark.RETURN_APPROVED, who)
+    return found
+
+
+@around("return.reject")
+@transaction.atomic
+def reject_return(*, return_id: UUID, who: UUID, reason: str) -> Return:
+    """The buyer is to keep it; `reason` is what the buyer reads. Raises `NotFound`, `ReturnNotRejectable`."""
+    order, found = _lock(return_id)
+    found.go("reject")
+    found.rejected_at = timezone.now()
+    found.rejection_reason = reason
+    found.save()
+    _tell(order, HistoryRemark.RETURN_REJECTED, who)
+    message = OrderReturnRejected(
+        version=order.version,
+        order_id=order.id,
+        number=order.number or "",
+        user_id=order.user_id,
+        return_id=found.id,
+    )
+    publish(message, subject=order.id)
     return found
 
 

@@ -41,7 +41,8 @@ _CONFIRMABLE = (PaymentStatus.REQUIRES_PAYMENT_METHOD, PaymentStatus.REQUIRES_AC
 def create_payment(
     *, payment_id: UUID, order_id: UUID, user_id: UUID, amount: Money, provider: str | None = None
 ) -> tuple[Payment, bool]:
-    """The payment named `payment_id` and whether it is new. One that was canceled before it came is made canceled.
+    """The payment named `payment_id` and whether it is new. One that was canceled before it came is made canceled; one of
+    nothing has succeeded at once, which the caller learns from the answer and from no event.
 
     Raises `PaymentIdReused` when the id names something else, `OrderHasPayment` while the order has another payment that
     is not canceled, `InvalidValue` for an amount or a provider that cannot be.
@@ -54,6 +55,8 @@ def create_payment(
         currency=amount.currency,
         provider=_check_request(amount, provider),
     )
+    if payment.is_of_nothing:
+        payment.status = PaymentStatus.SUCCEEDED
     try:
         with around("payments.create"), transaction.atomic():
             _lock_id(payment_id)
@@ -135,8 +138,8 @@ def cancel_payment(*, payment_id: UUID) -> Payment:
 
 
 def _check_request(amount: Money, provider: str | None) -> str:
-    if not 1 <= amount.amount <= MAX_AMOUNT:
-        raise InvalidValue("amount.amount", f"Must be between 1 and {MAX_AMOUNT}.")
+    if not 0 <= amount.amount <= MAX_AMOUNT:
+        raise InvalidValue("amount.amount", f"Must be between 0 and {MAX_AMOUNT}.")
     if amount.currency != settings.SHOP_CURRENCY:
         raise InvalidValue("amount.currency", f"The shop's currency is {settings.SHOP_CURRENCY}.")
     offered = providers.offered_providers()
@@ -164,7 +167,9 @@ def _cancel_here(payment_id: UUID) -> Payment | None:
             PaymentTombstone.objects.bulk_create(
                 [PaymentTombstone(payment_id=payment_id)], ignore_conflicts=True
             )
-        elif payment.is_open and not payment.provider_reference:
+        elif not payment.provider_reference and (
+            payment.is_open or (payment.is_of_nothing and payment.status != PaymentStatus.CANCELED)
+        ):
             outcomes.mark_canceled(payment)
         return payment
 

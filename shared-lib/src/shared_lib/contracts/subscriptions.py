@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from shared_lib.contracts.events import (
     CONTRACTS,
+    CartAbandoned,
     Event,
     OrderCancelled,
     OrderConfirmed,
@@ -16,6 +17,7 @@ from shared_lib.contracts.events import (
     OrderPlaced,
     OrderRefunded,
     OrderReturnReceived,
+    OrderReturnRejected,
     OrderShipped,
     PaymentActionRequired,
     PaymentAttemptFailed,
@@ -82,7 +84,9 @@ SUBSCRIPTIONS: dict[str, tuple[type[Event], ...]] = {
         OrderShipped,
         OrderDelivered,
         OrderRefunded,
+        OrderReturnRejected,
         PaymentAttemptFailed,
+        CartAbandoned,
     ),
 }
 

@@ -31,6 +31,7 @@ from shared_lib.contracts.events.orders import (
     OrderPlaced,
     OrderRefunded,
     OrderReturnReceived,
+    OrderReturnRejected,
     OrderShipped,
     OrderState,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "OrderPlaced",
     "OrderRefunded",
     "OrderReturnReceived",
+    "OrderReturnRejected",
     "OrderShipped",
     "OrderState",
     "PaymentActionRequired",

@@ -83,6 +83,17 @@ class OrderReturnReceived(AggregateEvent, frozen=True, kw_only=True, omit_defaul
     lines: list[OrderLine]
 
 
+class OrderReturnRejected(AggregateEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """The shop does not take the goods back. The reason stands at the return: it is free text and not told here."""
+
+    event_type: ClassVar[str] = "order.return_rejected.v1"
+    producer: ClassVar[str] = PRODUCER
+    order_id: UUID
+    number: str
+    user_id: UUID
+    return_id: UUID
+
+
 class OrderRefunded(AggregateEvent, frozen=True, kw_only=True, omit_defaults=True):
     event_type: ClassVar[str] = "order.refunded.v1"
     producer: ClassVar[str] = PRODUCER

@@ -1,6 +1,7 @@
-"""svc-cart. All callers: svc-orders.
+"""svc-cart. Callers: svc-orders; of the contents svc-notifications.
 
 GET    /internal/v1/carts/{user_id}         -> CartSnapshot; a user without a cart gets an empty one with version 0
+GET    /internal/v1/carts/{user_id}/contents -> CartContents; likewise
 POST   /internal/v1/coupon-uses CouponUseRequest -> 201 CouponUse; the same order and code again: 200. 409 `coupon_not_applicable`
        with `reason` when the coupon may not be used (any more); 409 `coupon_use_closed` when the order has given its uses back
 DELETE /internal/v1/coupon-uses/{order_id}  -> 204, also when there is none: every use of this order comes back.
@@ -51,6 +52,23 @@ class CartSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     lines: list[CartSnapshotLine]
     coupons: list[CartCoupon] = []
+
+
+class CartContentsLine(msgspec.Struct, frozen=True, kw_only=True):
+    """`available`: units that can be bought at this moment."""
+
+    name: str
+    quantity: int
+    line_total: Money
+    available: int
+
+
+class CartContents(msgspec.Struct, frozen=True, kw_only=True):
+    """A cart as a person reads it, at the prices of this moment, without coupons and shipping."""
+
+    version: int
+    lines: list[CartContentsLine]
+    subtotal: Money
 
 
 class CouponUseRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         accounts.OneTimeLinkRequest, accounts.OneTimeLink,
     ),
     Endpoint("svc-cart", "GET", "carts/{user_id}", _ORDERS, response=cart.CartSnapshot),
+    Endpoint("svc-cart", "GET", "carts/{user_id}/contents", ("svc-notifications",), response=cart.CartContents),
     Endpoint("svc-cart", "POST", "coupon-uses", _ORDERS, cart.CouponUseRequest, cart.CouponUse),
     Endpoint("svc-cart", "DELETE", "coupon-uses/{order_id}", _ORDERS),
     Endpoint("svc-catalog", "GET", "variants", ("svc-cart", "svc-orders"), response=catalog.VariantList),

@@ -1,8 +1,10 @@
 """svc-payments. All callers: svc-orders.
 
-POST /internal/v1/payments PaymentRequest            -> 201 Payment; the same payment_id again: the same payment, 200
+POST /internal/v1/payments PaymentRequest            -> 201 Payment; the same payment_id again: the same payment, 200.
+     A payment of nothing has succeeded already: no provider is asked and no event tells of it
 GET  /internal/v1/payments/{payment_id}              -> Payment
-POST /internal/v1/payments/{payment_id}/cancel       -> Payment with status canceled, succeeded or processing;
+POST /internal/v1/payments/{payment_id}/cancel       -> Payment with status canceled, succeeded or processing
+     (one of nothing: always canceled);
      an unknown payment_id: 404 and a tombstone, so that a late POST creates nothing that can be paid
 POST /internal/v1/payments/{payment_id}/refunds RefundRequest -> 201 Refund; the same refund_id again: the same refund, 200;
      409 `refund_exceeds_payment`
