@@ -1,7 +1,8 @@
-"""Invoices and credit notes as PDF, from what the order holds; the same order gives the same bytes.
+"""Invoices and credit notes as PDF, from what the order holds; the same order and language give the same bytes.
 
-Latin, Greek and Cyrillic are embedded (Noto Sans, OFL). Chinese, Japanese and Korean use a standard font of PDF that readers
-bring themselves. Other scripts show as empty boxes.
+Embedded, as far as they are used: Noto Sans for Latin, Greek and Cyrillic, and the part of Noto Sans SC in `fonts/` (both OFL)
+for Chinese, simplified and the commoner half of traditional, and kana. Rarer characters and Korean use a standard font of
+PDF that readers bring themselves. Other scripts show as empty boxes.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
+from orders.invoice_texts import Words
 from orders.models import Order, OrderLine, Refund
 from shared_lib.money import Money
 
-_FONT, _FAR_EASTERN = "NotoSans", "STSong-Light"
+_FONT, _CHINESE, _STANDARD = "NotoSans", "NotoSansSC", "STSong-Light"
 _WIDTHS = (82 * mm, 18 * mm, 26 * mm, 24 * mm, 26 * mm)
 
 
@@ -41,7 +43,7 @@ class _Row:
     total: str
 
 
-def invoice(order: Order, lines: Iterable[OrderLine], *, at: datetime) -> bytes:
+def invoice(order: Order, lines: Iterable[OrderLine], *, at: datetime, words: Words) -> bytes:
     """`at`: when the order was confirmed, which is the date of the invoice."""
     rows = [
         _Row(
@@ -53,33 +55,34 @@ def invoice(order: Order, lines: Iterable[OrderLine], *, at: datetime) -> bytes:
         )
         for line in lines
     ]
-    sums = [("Subtotal", order.subtotal_amount)]
+    sums = [(words.subtotal, order.subtotal_amount)]
     if order.discount_amount:
-        sums.append(("Discount", -order.discount_amount))
-    sums.append((f"Shipping: {order.shipping_method_name}", order.shipping_amount))
+        sums.append((words.discount, -order.discount_amount))
+    sums.append((words.shipping.format(name=order.shipping_method_name), order.shipping_amount))
     if order.tax_amount:
-        sums.append(("Tax", order.tax_amount))
-    sums.append(("Total", order.total_amount))
+        sums.append((words.tax, order.tax_amount))
+    sums.append((words.total, order.total_amount))
     if order.tax_included_amount:
-        sums.append(("of which tax", order.tax_included_amount))
-    return _document("Invoice", f"INV-{order.number}", order, at, rows, sums)
+        sums.append((words.of_which_tax, order.tax_included_amount))
+    return _document(words, words.invoice, f"INV-{order.number}", order, at, rows, sums)
 
 
-def credit_note(order: Order, refund: Refund, *, at: datetime) -> bytes:
+def credit_note(order: Order, refund: Refund, *, at: datetime, words: Words) -> bytes:
     """What of the order was paid back by one refund; its share of the order's tax is that of the amount, rounded down."""
     rows = [
         _Row(f"{row.line.name} ({row.line.sku})", str(row.quantity), "", "", _money(row.amount, order))
         for row in refund.lines.all()
-    ] or [_Row("Refund", "", "", "", _money(refund.amount, order))]
+    ] or [_Row(words.refund, "", "", "", _money(refund.amount, order))]
     tax = order.tax_amount + order.tax_included_amount
-    sums = [("Total credited", refund.amount)]
+    sums = [(words.total_credited, refund.amount)]
     if tax and order.total_amount:
-        sums.append(("of which tax", refund.amount * tax // order.total_amount))
+        sums.append((words.of_which_tax, refund.amount * tax // order.total_amount))
     number = f"CN-{order.number}-{str(refund.id)[-6:].upper()}"
-    return _document("Credit note", number, order, at, rows, sums)
+    return _document(words, words.credit_note, number, order, at, rows, sums)
 
 
 def _document(
+    words: Words,
     title: str,
     number: str,
     order: Order,
@@ -97,6 +100,7 @@ def _document(
         rightMargin=17 * mm,
         topMargin=18 * mm,
         bottomMargin=18 * mm,
+        lang=words.code,
         invariant=1,
     )
     small, heading = _style(9), _style(16)
@@ -111,9 +115,9 @@ def _document(
         address.get("country"),
     ]
     facts = [
-        f"Number: {number}",
-        f"Date: {at:%Y-%m-%d}",
-        f"Order: {order.number} of {order.created_at:%Y-%m-%d}",
+        f"{words.number}: {number}",
+        f"{words.date}: {at:%Y-%m-%d}",
+        words.order.format(number=order.number, date=f"{order.created_at:%Y-%m-%d}"),
     ]
     story: list[Flowable] = [
         _text("\n".join(settings.INVOICE_ISSUER.splitlines()), small),
@@ -124,7 +128,7 @@ def _document(
         Spacer(1, 4 * mm),
         _text("\n".join(facts), small),
         Spacer(1, 6 * mm),
-        _table(rows),
+        _table(rows, words),
         Spacer(1, 4 * mm),
         _sums(sums, order),
     ]
@@ -132,11 +136,13 @@ def _document(
     return out.getvalue()
 
 
-def _table(rows: Sequence[_Row]) -> Table:
+def _table(rows: Sequence[_Row], words: Words) -> Table:
     left, right = _style(8), _style(8, right=True)
     head = [
         _text(name, left if index == 0 else right)
-        for index, name in enumerate(("Item", "Quantity", "Unit price", "Discount", "Amount"))
+        for index, name in enumerate(
+            (words.item, words.quantity, words.unit_price, words.discount, words.amount)
+        )
     ]
     body = [
         [
@@ -165,15 +171,28 @@ def _sums(sums: Sequence[tuple[str, int]], order: Order) -> Table:
 
 
 @cache
-def _characters() -> frozenset[int]:
-    """Registers the fonts; what the embedded one has."""
+def _characters() -> dict[str, frozenset[int]]:
+    """Registers the fonts; what each of the embedded ones has, the first choice first."""
     folder = files("fontpkg_noto_sans").joinpath("files")
-    [name] = [entry for entry in folder.iterdir() if "Italic" not in entry.name]
-    with as_file(name) as path:
-        font = TTFont(_FONT, str(path))
-    pdfmetrics.registerFont(font)
-    pdfmetrics.registerFont(UnicodeCIDFont(_FAR_EASTERN))
-    return frozenset(font.face.charToGlyph)
+    [latin] = [entry for entry in folder.iterdir() if "Italic" not in entry.name]
+    found = {}
+    for name, entry in (
+        (_FONT, latin),
+        (_CHINESE, files("orders").joinpath("fonts", "NotoSansSC-subset.ttf")),
+    ):
+        with as_file(entry) as path:
+            font = TTFont(name, str(path))
+        pdfmetrics.registerFont(font)
+        found[name] = frozenset(font.face.charToGlyph)
+    pdfmetrics.registerFont(UnicodeCIDFont(_STANDARD))
+    return found
+
+
+@cache
+def font_of(character: str) -> str:
+    """The font that draws a character: an embedded one that has it, else the standard one."""
+    fonts = (name for name, known in _characters().items() if ord(character) in known or character == "\n")
+    return next(fonts, _STANDARD)
 
 
 def _style(size: int, *, right: bool = False) -> ParagraphStyle:
@@ -184,12 +203,12 @@ def _style(size: int, *, right: bool = False) -> ParagraphStyle:
 
 def _text(text: str, style: ParagraphStyle) -> Paragraph:
     """A paragraph whose characters each come from a font that has them."""
-    known = _characters() | {ord("\n")}
+    _characters()
     text = "".join(character if character.isprintable() or character == "\n" else " " for character in text)
     runs = []
-    for far, characters in groupby(text, key=lambda character: ord(character) not in known):
+    for font, characters in groupby(text, key=font_of):
         run = escape("".join(characters)).replace("\n", "<br/>")
-        runs.append(f'<font name="{_FAR_EASTERN}">{run}</font>' if far else run)
+        runs.append(run if font == _FONT else f'<font name="{font}">{run}</font>')
     return Paragraph("".join(runs), style)
 
 

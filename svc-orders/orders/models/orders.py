@@ -33,10 +33,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
 class Order(VersionedModel):
     """An order, or the hidden draft of one (version 0, no number, no lines, totals of zero).
 
-    `created_at` of an order is the moment at which it was placed. Amounts are minor units of `currency`. `payment` is the
-    current one: all earlier ones are canceled. While the order waits for its money, the sweeper asks svc-payments to cancel
-    at `close_at`; `close_reason` is set from the moment somebody wants the order gone until svc-payments has answered, and
-    no new payment can be started meanwhile.
+    `created_at` of an order is the moment at which it was placed. Amounts are minor units of `currency`. `language` is the one
+    that the buyer spoke then. `payment` is the current one: all earlier ones are canceled. While the order waits for its money,
+    the sweeper asks svc-payments to cancel at `close_at`; `close_reason` is set from the moment somebody wants the order gone
+    until svc-payments has answered, and no new payment can be started meanwhile.
     """
 
     user_id = models.UUIDField(editable=False)
@@ -62,6 +62,7 @@ class Order(VersionedModel):
     cart_id = models.UUIDField(null=True)
     cart_version = models.BigIntegerField(null=True)
     coupon_codes = models.JSONField(default=list)
+    language = models.CharField(max_length=16, blank=True, default="", db_default="")
 
     payment = models.ForeignKey(
         "OrderPayment", models.DO_NOTHING, null=True, related_name="+", db_index=False, db_constraint=False

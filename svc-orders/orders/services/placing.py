@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import get_language
 
 from orders import selectors
 from orders.models import (
@@ -71,6 +72,7 @@ class Draft:
             cart_id=cart.cart_id,
             cart_version=cart.version,
             coupon_codes=list(totals.coupon_codes),
+            language=get_language() or "",
             payment_id=payment.id,
             expires_at=self.expires_at,
             close_at=self.expires_at,
