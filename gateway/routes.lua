@@ -119,6 +119,7 @@ return {
     route("GET",  "/api/v1/orders/admin",                  { auth = "required", roles = { "seller", "staff" } }),
     route("GET",  "/api/v1/orders/admin/**",               { auth = "required", roles = { "seller", "staff" } }),
     route("POST", "/api/v1/orders/returns/{id}/approve",   { auth = "required", roles = { "staff" } }),
+    route("POST", "/api/v1/orders/returns/{id}/reject",    { auth = "required", roles = { "staff" } }),
     route("POST", "/api/v1/orders/returns/{id}/receive",   { auth = "required", roles = { "staff" } }),
     route("GET",  "/api/v1/orders/{id}",                   { auth = "required" }),
     route("POST", "/api/v1/orders/{id}/payments",          { auth = "required" }),
