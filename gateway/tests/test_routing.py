@@ -99,6 +99,7 @@ POST   /orders/{id}/ship                             seller    svc-orders
 POST   /orders/{id}/deliver                          staff     svc-orders
 POST   /orders/{id}/refund                           staff     svc-orders
 POST   /orders/returns/{id}/approve                  staff     svc-orders
+POST   /orders/returns/{id}/reject                   staff     svc-orders
 POST   /orders/returns/{id}/receive                  staff     svc-orders
 GET    /payments/methods                             required  svc-payments
 GET    /payments/{id}                                required  svc-payments
