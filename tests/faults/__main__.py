@@ -49,7 +49,7 @@ def run_storm(site: Site, seed: int, weather: Weather) -> Journal:
             journal,
             checkouts=weather.checkouts,
             seconds_of_faults=storm.plan.seconds,
-            pace=storm.pace,
+            slowness=round(storm.slowness, 2),
         )
     return journal
 

@@ -65,8 +65,8 @@ class Actor(threading.Thread, ABC):
         """What it does; looks at `stopped` now and then."""
 
     def until(self, moment: float) -> bool:
-        """Sleeps until the second `moment` of the run; False if it was stopped before."""
-        return not self.stopped.wait(max(moment - self.journal.now, 0))
+        """Sleeps until the second `moment` of the plan; False if it was stopped before."""
+        return self.site.pace.until(moment, self.stopped)
 
 
 class Killer(Actor):

@@ -39,14 +39,26 @@ PAUSE_SECONDS = 3.0
 
 
 class Errands(Actor):
-    """Goes round while failpoints are missing. `spare` and `odd` are variants that no buyer of the run wants."""
+    """Goes round while failpoints are missing. `spare` and `odd` are variants that no buyer of the run wants.
+
+    What needs a command, a process of its own that takes seconds to start, waits until the moment `commands_from`.
+    """
 
     def __init__(
-        self, site: Site, journal: Journal, stop: threading.Event, trapper: Trapper, *, spare: str, odd: str
+        self,
+        site: Site,
+        journal: Journal,
+        stop: threading.Event,
+        trapper: Trapper,
+        *,
+        spare: str,
+        odd: str,
+        commands_from: float,
     ) -> None:
         super().__init__("errands", site, journal, stop)
         self._trapper = trapper
         self._spare = spare
+        self._commands_from = commands_from
         self._odd = Oddities(site, journal, variant=odd)
         self._left: list[UUID] = []
 
@@ -59,17 +71,19 @@ class Errands(Actor):
             "expire.": self._leave_a_reservation,
             "adjust.": self._adjust_stock,
             "shipping.": self._add_methods,
-            "undo.take_money": self._odd.pay_for_a_draft,
+            "undo.": self._odd.pay_for_a_draft,
             "mark_canceled": self._odd.leave_a_payment_that_was_never_made,
             "event.shortage": self._sell_what_is_gone,
             "inbox.copied_aside": self._odd.say_what_nobody_understands,
             "dead_letters": self._odd.say_what_nobody_understands,
         }
-        while self._trapper.missing and not self.stopped.wait(PAUSE_SECONDS):
-            names = [name for _, name in self._trapper.missing]
+        while self._trapper.missing and not self.stopped.wait(PAUSE_SECONDS * self.site.pace.factor):
+            names = [name for _, name in list(self._trapper.missing)]
             wanted = {errand for part, errand in errands.items() if any(part in name for name in names)}
             if self._leave_a_reservation in wanted:
                 wanted.add(self._ask_for_tasks)
+            if self.site.pace.moment < self._commands_from:
+                wanted -= {self._add_methods, self._odd.say_what_nobody_understands}
             for errand in wanted:
                 # What is down while everything is being broken is there in the next round.
                 with suppress(OSError, httpx.HTTPError, GaveUp, Problem, OperationalError, psycopg.Error):

@@ -11,7 +11,7 @@ from uuid import UUID
 import amqp
 import httpx
 
-from faults.buyers import ADDRESS
+from faults.buyers import ADDRESS, COUPON
 from faults.client import Client, Json, connections, new_key
 from faults.crowd import address_of, people, staff_token
 from faults.journal import Journal
@@ -38,6 +38,7 @@ class Oddities:
     def pay_for_a_draft(self) -> None:
         """The checkout dies after its payment was made; whoever guesses its id pays it. The money goes back by itself."""
         client, user_id = self._customer()
+        client.call("coupon", "POST", "/cart/coupons", {"code": COUPON}, key=new_key())
         arm(self._site.failpoints, "svc-orders", "checkout.place.before")
         self._send_once(client, "/orders", ORDER)
         rows = self._site.rows(

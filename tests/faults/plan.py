@@ -46,6 +46,28 @@ INTENTIONS = {
     "pay_slow_to_refund_then_cancel": 2,
     "pay_and_dispute": 2,
 }
+#: Which intention passes the failpoints whose names have this part. Those on the way of every order need none.
+LEADS_TO = {
+    "quote.": "pay",
+    "offer.address": "send_to_a_kept_address",
+    "earlier": "replace",
+    "close.replace": "replace",
+    "close.": "cancel_unpaid",
+    "close.claim": "leave",
+    "undo.": "wrong_total_then_pay",
+    "payment.": "pay_anew",
+    "payments.cancel.": "cancel_unpaid",
+    "payments.confirm.": "pay_delayed",
+    "coupons.give_back": "cancel_unpaid",
+    "refund": "pay_then_cancel",
+    "refund.request": "get_some_money_back",
+    "refund.fail": "pay_with_a_card_whose_refunds_fail_then_cancel",
+    "refund_failed": "pay_with_a_card_whose_refunds_fail_then_cancel",
+    "dispute": "pay_and_dispute",
+    "fulfilment.": "receive",
+    "return.": "receive_and_send_back",
+    "webhooks.": "pay_delayed",
+}
 #: How the order is sent, and how often, in parts.
 MANNERS = {
     "patient": 6,
@@ -55,6 +77,8 @@ MANNERS = {
 #: How many open an account first. It costs half a second of a processor each, for the hash of the password.
 REGISTERING = 0.3
 WITH_COUPON = 0.3
+#: How many of those who come while failpoints are missing come for their sake.
+USEFUL = 0.75
 
 
 @dataclass(frozen=True)
@@ -116,18 +140,6 @@ class Plan:
     disturbances: tuple[Disturbance, ...]
 
 
-def stretched(plan: Plan, pace: float) -> Plan:
-    """The same for a machine that is `pace` times as slow: all moments later, what lasts lasts as long."""
-    return replace(
-        plan,
-        seconds=plan.seconds * pace,
-        purchases=tuple(replace(its, start=its.start * pace) for its in plan.purchases),
-        kills=tuple(replace(its, at=its.at * pace) for its in plan.kills),
-        outages=tuple(replace(its, at=its.at * pace) for its in plan.outages),
-        disturbances=tuple(replace(its, at=its.at * pace) for its in plan.disturbances),
-    )
-
-
 def make_plan(
     *,
     seed: int,
@@ -172,6 +184,15 @@ def purchase(rng: random.Random, number: int, start: float, intention: str) -> P
         registers=rng.random() < REGISTERING,
         coupon=rng.random() < WITH_COUPON,
     )
+
+
+def latecomer(rng: random.Random, number: int, missing: Sequence[str]) -> Purchase:
+    """One buyer more, most likely with an intention that leads to one of the failpoints in `missing`."""
+    useful = sorted({LEADS_TO[part] for part in LEADS_TO if any(part in name for name in missing)})
+    by_chance = rng.choices(list(INTENTIONS), list(INTENTIONS.values()))[0]
+    intention = rng.choice(useful) if useful and rng.random() < USEFUL else by_chance
+    its = purchase(rng, number, 0.0, intention)
+    return replace(its, coupon=True) if any("coupon" in name for name in missing) else its
 
 
 def _kills(rng: random.Random, seconds: float, services: Sequence[str]) -> tuple[Kill, ...]:

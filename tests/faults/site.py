@@ -16,6 +16,7 @@ import httpx
 from celery import Celery
 from psycopg.rows import dict_row
 
+from faults.pace import Pace
 from shared_lib.contracts.subscriptions import SUBSCRIPTIONS
 from shop import postgres, processes, rabbitmq, services, stack, supervisor
 from shop.layout import Layout
@@ -32,6 +33,7 @@ class Site:
         #: Cancelled orders whose money could not be paid back: a person has to look at them.
         self.keeping: set[str] = set()
         self.base_url = services.base_url(shop.env)
+        self.pace = Pace(shop.layout)
         self._proxy = proxy
         self._local = threading.local()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from faults import checks
 from faults.actors import Cast, disarm
@@ -16,7 +16,7 @@ from faults.crowd import people, staff_token
 from faults.errands import Errands
 from faults.intentions import Buyer
 from faults.journal import Journal
-from faults.plan import INTENTIONS, PROCESS_KINDS, STORES, Plan, Purchase, make_plan, purchase, stretched
+from faults.plan import PROCESS_KINDS, STORES, Plan, Purchase, latecomer, make_plan
 from faults.settle import settle
 from faults.site import Site
 from shop.problems import Problem
@@ -27,9 +27,6 @@ WANTED = 12
 #: Of the products that buyers want, so many have so few units that some buyers come too late.
 SCARCE, SCARCE_UNITS = 2, 12
 AT_ONCE = 32
-#: A processor that is shared with much else takes longer to start what was killed: then less is killed in the same time.
-SLOWEST = 4.0
-MEASURED_SECONDS = 0.5
 #: Buyers beyond the plan who come while failpoints are missing: fewer than seconds.
 MOST_MORE = 1000
 
@@ -53,14 +50,6 @@ LONG = Weather(200, 210.0, (3.0, 8.0), 1, None, 460.0, 150.0, 120.0)
 SHORT = Weather(30, 28.0, (1.5, 3.0), 1, 10, 45.0, 90.0, 60.0)
 
 
-def slowness() -> float:
-    """How many times as slow as it could be this machine is now, for all that others do on it: 1 to `SLOWEST`."""
-    began, used = time.perf_counter(), time.process_time()
-    while time.process_time() - used < MEASURED_SECONDS:
-        pass
-    return min(max((time.perf_counter() - began) / MEASURED_SECONDS, 1.0), SLOWEST)
-
-
 class Storm:
     """One run. `go` returns when it is over and everything has been compared; what was wrong is in the journal."""
 
@@ -69,7 +58,11 @@ class Storm:
         self.journal = journal
         self.window = window
         self.stories: list[Story] = []
-        plan = make_plan(
+        #: How many seconds a second of the plan took while all faults were made.
+        self.slowness = 1.0
+        self.weather = weather
+        self.pace = site.pace
+        self.plan: Plan = make_plan(
             seed=seed,
             checkouts=weather.checkouts,
             seconds=weather.seconds,
@@ -78,19 +71,12 @@ class Storm:
             outage=weather.outage,
             rounds=weather.rounds,
         )
-        self.pace = slowness()
-        self.plan: Plan = stretched(plan, self.pace)
-        self.weather = replace(
-            weather,
-            tail=weather.tail * self.pace,
-            patience=weather.patience * self.pace,
-            calm=weather.calm * self.pace,
-        )
         self._staff = staff_token(site)
         self._people = iter(people(site, weather.checkouts + MOST_MORE))
 
     def go(self) -> None:
         self._say("waiting until the stack is quiet")
+        self.pace.start()
         settle(self.site, self.journal, seconds=60)
         variants, spare, odd = self._choose_products()
         stock_before = {
@@ -103,11 +89,20 @@ class Storm:
         sandbox_before = self.site.provider("GET", "/control/faults")["counters"]
 
         self.journal.begin()
+        self.pace.begin()
         self._say(
-            f"{self.weather.checkouts} buyers, faults for {self.plan.seconds:.0f} s, pace {self.pace:.1f}, seed {self.plan.seed}"
+            f"{self.weather.checkouts} buyers, {self.plan.seconds:.0f} s of faults, seed {self.plan.seed}"
         )
         cast = Cast(self.plan, self.site, self.journal, points_at_once=2, points=self.weather.points)
-        errands = Errands(self.site, self.journal, cast.stop, cast.trapper, spare=spare, odd=odd)
+        errands = Errands(
+            self.site,
+            self.journal,
+            cast.stop,
+            cast.trapper,
+            spare=spare,
+            odd=odd,
+            commands_from=self.plan.seconds,
+        )
         with ThreadPoolExecutor(AT_ONCE) as pool:
             cast.begin()
             errands.start()
@@ -122,7 +117,7 @@ class Storm:
         self._wait_until_ready()
         errands.tidy()
         self._say("waiting until nothing is under way")
-        calm = settle(self.site, self.journal, seconds=self.weather.calm)
+        calm = settle(self.site, self.journal, seconds=self.weather.calm * self.pace.factor)
         self.journal.note("settled", seconds=round(calm, 1))
         self._say(f"settled after {calm:.1f} s; comparing")
 
@@ -179,19 +174,19 @@ class Storm:
             buyers.append(pool.submit(self._buyer(its, variants).live))
 
         for its in self.plan.purchases:
-            time.sleep(max(its.start - self.journal.now, 0))
+            self.pace.until(its.start)
             come(its)
-        time.sleep(max(self.plan.seconds - self.journal.now, 0))
+        self.pace.until(self.plan.seconds)
         cast.relent()
+        self.slowness = self.journal.now / self.plan.seconds
         self.journal.note("only failpoints from here", missing=len(cast.trapper.missing))
         self._say(f"failpoints: {len(cast.trapper.hit)} hit, {len(cast.trapper.missing)} to go")
         rng = random.Random(f"{self.plan.seed} more")
         number = len(self.plan.purchases)
         until = self.plan.seconds + self.weather.tail
-        while cast.trapper.missing and self.journal.now < until:
+        while cast.trapper.missing and self.pace.moment < until:
             if sum(not buyer.done() for buyer in buyers) < AT_ONCE // 2:
-                intention = rng.choices(list(INTENTIONS), list(INTENTIONS.values()))[0]
-                come(replace(purchase(rng, number, 0.0, intention)))
+                come(latecomer(rng, number, [name for _, name in list(cast.trapper.missing)]))
                 number += 1
             time.sleep(0.5)
         return buyers
@@ -206,7 +201,7 @@ class Storm:
             return_url=f"{self.site.shop.env['STOREFRONT_URL']}/checkout/return",
             staff=self._staff,
             person=next(self._people),
-            patience=self.weather.patience,
+            patience=self.weather.patience * self.pace.factor,
         )
 
     def _heal(self) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def seconds_by_program(state: Path) -> dict[str, float]:
@@ -17,6 +17,21 @@ def seconds_by_program(state: Path) -> dict[str, float]:
     the database that a backend serves. Raises FileNotFoundError when no supervisor has run there.
     """
     supervisor = int((state / "run" / "supervisord.pid").read_text())
+    parents, used = seconds_by_process()
+    names: dict[int, str] = {}
+    totals: defaultdict[str, float] = defaultdict(float)
+    for pid, seconds in used.items():
+        top = pid
+        while parents.get(top, 0) not in (0, supervisor):
+            top = parents[top]
+        if parents.get(top) == supervisor:
+            program = names.setdefault(top, _program(top))
+            totals[_backend(pid) or program if program == "postgres" else program] += seconds
+    return dict(totals)
+
+
+def seconds_by_process() -> tuple[dict[int, int], dict[int, float]]:
+    """Of every process its parent, and the CPU seconds that it and its children that have ended have used until now."""
     parents: dict[int, int] = {}
     used: dict[int, float] = {}
     for folder in Path("/proc").iterdir():
@@ -26,17 +41,8 @@ def seconds_by_program(state: Path) -> dict[str, float]:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             parents[int(folder.name)] = int(fields[1])
-            used[int(folder.name)] = sum(map(int, fields[11:15])) / _TICKS
-    names: dict[int, str] = {}
-    totals: Counter[str] = Counter()
-    for pid, seconds in used.items():
-        top = pid
-        while parents.get(top, 0) not in (0, supervisor):
-            top = parents[top]
-        if parents.get(top) == supervisor:
-            program = names.setdefault(top, _program(top))
-            totals[_backend(pid) or program if program == "postgres" else program] += seconds
-    return dict(totals)
+            used[int(folder.name)] = sum(map(int, fields[11:15])) / TICKS
+    return parents, used
 
 
 def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
