@@ -1,7 +1,7 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart shell seed demo audit venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs settings-docs backup restore secrets-check
+.PHONY: help up down clean ps logs restart upgrade rollback shell seed demo audit venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs settings-docs backup restore secrets-check
 export SERVICE RUNTIME BACKUP FORCE SEED CHECKOUTS SCENARIO BREAK VERSION MANIFESTS AGAINST TESTS DIRTY
 
 ## Run the shop
@@ -12,6 +12,10 @@ down:  ## Stop everything; nothing is lost
 	@deploy/shop down
 restart:  ## Restart one service or program (SERVICE=svc-orders), or all
 	@deploy/shop restart
+upgrade:  ## Have one service run a release, while it serves (SERVICE=svc-cart VERSION=1.2.0)
+	@deploy/shop upgrade
+rollback:  ## Have it run what it ran before, while it serves (SERVICE=svc-cart)
+	@deploy/shop rollback
 seed:  ## Fill in demo logins, products, pictures and shipping methods; again changes nothing
 	@deploy/shop seed
 demo:  ## Buy something through the gateway, step by step

@@ -40,7 +40,7 @@ def broker(folder: Path, port: int) -> str:
 
 def main() -> None:
     command = Path("/proc/1/cmdline").read_text().split("\0")
-    if "granian" in command or any(part.endswith("/granian") for part in command) or "sandbox" in command:
+    if "shared_lib.server.web" in command or "sandbox" in command:
         wrong = web(int(os.environ.get("PORT", "8000")))
     else:
         wrong = broker(Path("/proc/net"), int(os.environ.get("HEALTHCHECK_AMQP_PORT", AMQP_PORT)))

@@ -26,11 +26,22 @@ LIBRARIES = {
 COMMAND_LINE = (
     ("RUNTIME", "docker or native", "what runs, else what the machine has", "what the shop runs as"),
     ("SERVICE", "a service, program or suite", "all", "what a verb is about"),
-    ("VERSION", "a version such as 1.2.0", "-", "`release`: what the release is called"),
+    (
+        "VERSION",
+        "a version such as 1.2.0",
+        "-",
+        "`release`: what the release is called; `upgrade`: the one to run",
+    ),
     ("MANIFESTS", "the path of a folder", "of the shop that runs", "`release`: what runs, as files"),
     ("AGAINST", "an absolute URL", "the shop that runs here", "`release`: the shop that is asked what runs"),
     ("TESTS", "skip", "-", "`release`: without its tests"),
     ("DIRTY", "allow", "-", "`release`: of a tree with changes that are not committed"),
+    (
+        "SHOP_READY_SECONDS",
+        "a whole number from 1 to 3600",
+        "120",
+        "`restart`, `upgrade`, `rollback`: how long a new web may take to get ready",
+    ),
     ("BACKUP", "the path of a folder", "the newest", "`restore`: the backup"),
     ("FORCE", "1", "-", "`restore`: throws away what the stack holds"),
     ("ARGS", "text", "-", "further arguments of `audit` and of the benchmarks"),
@@ -83,6 +94,7 @@ INTERNAL = frozenset(
     (
         *("DJANGO_SETTINGS_MODULE", "CELERY_SKIP_CHECKS", "SHOP_WEB_MASTER", "SHOP_STATE", "PATH", "HOME"),
         *("SHOP_FAILPOINTS", "SHOP_FAULT_REPORTS", "SHOP_PROXY_CONTROL", "BENCH_ORDERS_DATABASE"),
+        *("LISTEN_FDS", "LISTEN_PID", "READY_FD"),
         *("BENCH_PUBLIC_KEY", "HEALTHCHECK_AMQP_PORT", "SVC_ORDERS_POSTGRES_PORT"),
     )
 )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from shop import gateway, postgres, services, stack, supervisor
+from shop import gateway, postgres, releases, rolling, services, stack, supervisor
 from shop.envfile import load
 from shop.layout import Layout, find_layout
 from shop.problems import Problem
@@ -113,30 +113,68 @@ def matching(shop: stack.Stack, wanted: str | None) -> list[str]:
 def ps(layout: Layout, arguments: argparse.Namespace) -> int:
     shop = running(layout)
     listens = {program.name: ", ".join(map(str, program.listens)) for program in shop.programs()}
+    versions = {
+        service: releases.record(releases.records(layout), service).current for service in shop.services
+    }
     rows = [
         (
             name,
             info["statename"].lower(),
             str(info["pid"] or ""),
             listens.get(name, ""),
+            versions.get(name.rpartition("-")[0], ""),
             info["description"].partition("uptime ")[2],
         )
         for name, info in supervisor.states(shop.rpc).items()
         if name in matching(shop, arguments.service)
     ]
-    print(table(rows, head=("program", "state", "pid", "ports", "uptime")))
+    print(table(rows, head=("program", "state", "pid", "ports", "version", "uptime")))
     return 0
 
 
 def restart(layout: Layout, arguments: argparse.Namespace) -> int:
+    """With the settings and secrets as they are now. One service goes on serving meanwhile."""
     shop = running(layout)
     names = matching(shop, arguments.service)
     with only_one(layout):
-        supervisor.stop_programs(shop.rpc, names)
-        shop.start(names)
+        rolling.restart(shop, names, keep_serving=bool(arguments.service))
         shop.ready.everything()
     print(f"Restarted {', '.join(names)}.")
     return 0
+
+
+def upgrade(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Have one service run another release, while it serves."""
+    service, version = wanted_release(layout, arguments)
+    with only_one(layout):
+        rolling.upgrade(running(layout), service, version)
+    print(f"{service} runs {version}; `make rollback SERVICE={service}` goes back.")
+    return 0
+
+
+def rollback(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Have one service run what it ran before, while it serves."""
+    service = wanted_service(layout, arguments)
+    with only_one(layout):
+        version = rolling.rollback(running(layout), service)
+    print(f"{service} runs {version} again.")
+    return 0
+
+
+def wanted_release(layout: Layout, arguments: argparse.Namespace) -> tuple[str, str]:
+    """Service and version of an upgrade; raises Problem where one is missing."""
+    version = arguments.rest[0] if arguments.rest else os.environ.get("VERSION")
+    if not arguments.service or not version:
+        raise Problem("Name the service and the version: make upgrade SERVICE=svc-cart VERSION=1.2.0.")
+    return wanted_service(layout, arguments), version
+
+
+def wanted_service(layout: Layout, arguments: argparse.Namespace) -> str:
+    """The one service that is meant; raises Problem for none, and for what is no service."""
+    found = services.discover(layout.root)
+    if arguments.service not in found:
+        raise Problem(f"Name the service with SERVICE=, one of {', '.join(found)}.")
+    return str(arguments.service)
 
 
 def logs(layout: Layout, arguments: argparse.Namespace) -> int:
@@ -157,11 +195,15 @@ def shell(layout: Layout, arguments: argparse.Namespace) -> int:
     shop = running(layout)
     if arguments.service not in shop.services:
         raise Problem(f"Name the service: make shell SERVICE=svc-orders (one of {', '.join(shop.services)}).")
-    env = services.environment(layout, shop.env, arguments.service, shop.services)
+    home = releases.current(layout, arguments.service)
+    env = {
+        **services.environment(layout, shop.env, arguments.service, shop.services),
+        **home.environment,
+    }
     keep = {name: value for name in ("PATH", "TERM", "HOME", "LANG") if (value := os.environ.get(name))}
     return subprocess.run(
-        [str(layout.python), "manage.py", *(arguments.rest or ["shell"])],
-        cwd=layout.root / arguments.service,
+        [str(home.python), "manage.py", *(arguments.rest or ["shell"])],
+        cwd=home.folder,
         env={**keep, **env},
         check=False,
     ).returncode
@@ -259,6 +301,8 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
         clean,
         ps,
         restart,
+        upgrade,
+        rollback,
         logs,
         shell,
         seed,

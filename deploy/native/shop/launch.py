@@ -2,7 +2,7 @@
 
 It kills what an earlier incarnation of the program left behind, waits until what the program needs answers, ties its life
 to the supervisor's, drops root where asked, and executes the program in its own place, so that the supervisor's child is
-the program itself and there is no process in between that could die alone.
+the program itself and there is no process in between that could die alone. A program with `listen` has one: `handover.py`.
 """
 
 import ctypes
@@ -19,6 +19,9 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1
 LEFTOVER_PATIENCE = 15.0
+#: Becomes the parent of a program whose listening socket is handed on.
+HOLDER = Path(__file__).with_name("handover.py")
+HOLDERS_ENVIRONMENT = {"PATH", "LANG", "TZ", "HOME", "SHOP_STATE"}
 
 
 def say(text: str) -> None:
@@ -159,6 +162,10 @@ def main(spec_file: str) -> None:
             sys.exit("launcher: the supervisor is gone")
     else:
         follow(supervisor, getattr(signal, f"SIG{spec['death_signal']}"))
+    if spec.get("listen"):
+        # The program's own environment, which holds secrets, is for its generations.
+        known = {name: value for name, value in spec["env"].items() if name in HOLDERS_ENVIRONMENT}
+        os.execve(sys.executable, [sys.executable, "-I", "-S", str(HOLDER), spec_file], known)
     os.execve(spec["argv"][0], spec["argv"], spec["env"])
 
 

@@ -39,6 +39,10 @@ class Layout:
     def locks(self) -> Path:
         return self.run / "locks"
 
+    def control(self, program: str) -> Path:
+        """The socket at which the holder of a program's port is asked for the next generation."""
+        return self.run / "control" / program
+
     @property
     def stamps(self) -> Path:
         return self.run / "stamps"

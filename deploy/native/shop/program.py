@@ -9,6 +9,8 @@ from typing import Any
 from shop import processes
 from shop.layout import Layout
 
+#: Connections that may wait at a socket that is held for a program.
+BACKLOG = 1024
 #: All that a program gets beside what it is given: nothing of the shell that started the stack leaks in.
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -23,12 +25,25 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class Listen:
+    """A TCP port of the loopback address whose socket is held for the program and handed on to its next generation.
+
+    `workers` of the program say when they are ready. `drain_seconds` must be more than the time for which any client keeps an
+    idle connection.
+    """
+
+    port: int
+    workers: int = 1
+    drain_seconds: float = 6.0
+
+
+@dataclass(frozen=True)
 class Program:
     """What to run, for whom, after what, and how it ends.
 
     `phase` orders the stop: the edge first, then services, then stores. `death_signal` is what the kernel sends when the
     supervisor dies. `listens` are the ports that only this program may hold. `reads` are files that it reads at its start
-    only: another content means a restart.
+    only: another content means a restart. With `listen` the program is started by `shop.handover`, which hands its socket on.
     """
 
     name: str
@@ -39,6 +54,7 @@ class Program:
     user: str | None = None
     waits: tuple[Wait, ...] = ()
     listens: tuple[int, ...] = ()
+    listen: Listen | None = None
     reads: tuple[Path, ...] = ()
     stop_signal: str = "TERM"
     stop_seconds: int = 10
@@ -67,4 +83,11 @@ class Program:
             "lock": str(layout.locks / self.name),
             "supervisor_pid_file": str(layout.run / "supervisord.pid"),
         }
+        if self.listen:
+            content["listen"] = {
+                **vars(self.listen),
+                "host": "127.0.0.1",
+                "backlog": BACKLOG,
+                "control": str(layout.control(self.name)),
+            }
         return json.dumps(content, indent=1, sort_keys=True)

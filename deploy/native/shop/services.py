@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from shop import postgres, rabbitmq, redis
+from shop import postgres, rabbitmq, redis, releases
 from shop.envfile import accepted, prefix, write_private
 from shop.keys import JWT_KEY, private_key, public_keys, published_keys
 from shop.layout import Layout
-from shop.program import Program, Wait
+from shop.program import Listen, Program, Wait
 
 PROCESSES = ("web", "events", "worker")
 #: What a service's database is filled with, as management commands; each can be run again without doubling anything.
@@ -84,22 +84,28 @@ def _own(layout: Layout, env: dict[str, str], service: str) -> dict[str, str]:
     return {}
 
 
-def programs(layout: Layout, env: dict[str, str], service: str, services: list[str]) -> list[Program]:
-    """web, events and worker of one service."""
-    common = environment(layout, env, service, services)
+def programs(
+    layout: Layout, env: dict[str, str], service: str, services: list[str], home: releases.Home | None = None
+) -> list[Program]:
+    """web, events and worker of one service, of the release that runs or of the one in `home`."""
+    home = home or releases.current(layout, service)
+    common = {**environment(layout, env, service, services), **home.environment}
     port = env[f"{prefix(service)}_PORT"]
     stores = (Wait("postgres", int(env["POSTGRES_PORT"])), Wait("redis", int(env["REDIS_PORT"])))
     broker = Wait("amqp", int(env["RABBITMQ_PORT"]))
+    # What is no number is the program's to complain about.
+    workers = found if (found := common.get("WEB_WORKERS", "1")).isdigit() else "1"
     extra = {"web": {"HOST": "127.0.0.1", "PORT": port}, "events": {}, "worker": {"EMBEDDED_BEAT": "true"}}
     return [
         Program(
             name=f"{service}-{process}",
             phase="services",
-            cwd=layout.root / service,
-            argv=[str(layout.python), "-m", "shared_lib.server", process],
+            cwd=home.folder,
+            argv=[str(home.python), "-m", "shared_lib.server", process],
             env={**common, "DATABASE_APPLICATION_NAME": f"{service}-{process}", **extra[process]},
             waits=stores if process == "web" else (*stores, broker),
             listens=(int(port),) if process == "web" else (),
+            listen=Listen(int(port), workers=int(workers)) if process == "web" else None,
         )
         for process in PROCESSES
     ]

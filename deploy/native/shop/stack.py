@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from shop import gateway, postgres, processes, rabbitmq, redis, services, supervisor, tools
+from shop import gateway, postgres, processes, rabbitmq, redis, releases, services, supervisor, tools
 from shop.disk import check_space
 from shop.envfile import complete, known_keys, load
 from shop.keys import ensure_keys
@@ -23,6 +23,8 @@ from shop.report import Progress
 
 #: Services that are migrated at the same time.
 AT_ONCE = 2
+#: Milliseconds that a migration beside running processes waits for a lock: less than the gateway waits for an answer.
+LOCK_TIMEOUT_MS = "4000"
 PHASES = ("edge", "services", "stores", "names")
 
 
@@ -184,6 +186,7 @@ class Stack:
 
     def prepare(self, service: str, identity: str) -> None:
         """Migrate, and fill with the seed once, unless that was done for these migrations and this database."""
+        releases.ensure(self.layout, service, releases.record(releases.records(self.layout), service).current)
         migrated = self.layout.stamps / f"{service}.migrated"
         seeded = self.layout.stamps / f"{service}.seeded"
         wanted = f"{identity} {self._migrations(service)}"
@@ -202,22 +205,51 @@ class Stack:
             f"{service}: migrated{' and seeded' if len(commands) > 1 else ''} ({time.monotonic() - begin:.1f} s)"
         )
 
-    def manage(self, service: str, commands: list[str]) -> str:
-        """Run management commands of a service in one Python start, and return what they printed."""
+    def manage(
+        self, service: str, commands: list[str], home: releases.Home | None = None, **more: str
+    ) -> str:
+        """Run management commands of a service in one Python start, and return what they printed.
+
+        They are those of the release that runs, or of the one in `home`; `more` are settings for this once.
+        """
+        home = home or releases.ensure(
+            self.layout, service, releases.record(releases.records(self.layout), service).current
+        )
         script = Path(__file__).with_name("prepare.py")
         return tools.run(
-            [str(self.layout.python), str(script), *commands],
+            [str(home.python), str(script), *commands],
             doing=f"{service}: {commands[0].split()[0]}",
             timeout=300,
-            cwd=self.layout.root / service,
+            cwd=home.folder,
             env={
                 **services.environment(self.layout, self.env, service, self.services),
                 "HOME": str(self.layout.state),
+                **home.environment,
+                **more,
             },
         )
 
+    def migrate(self, home: releases.Home) -> None:
+        """Bring the database to a release that does not run yet, while another one uses it."""
+        self.manage(
+            home.service,
+            ["migrate --no-input --verbosity 0"],
+            home,
+            # What waits for a lock has all requests for that table wait behind it.
+            DATABASE_LOCK_TIMEOUT_MS=LOCK_TIMEOUT_MS,
+        )
+
+    def remember_migrations(self, service: str) -> None:
+        """The database is as the release that runs wants it."""
+        identity = postgres.database_ids(self.env, [service])[service]
+        (self.layout.stamps / f"{service}.migrated").write_text(f"{identity} {self._migrations(service)}")
+
     def _migrations(self, service: str) -> str:
         digest = hashlib.sha256()
+        home = releases.current(self.layout, service)
+        if home.version != releases.DEV:
+            # A release never changes.
+            return f"release {home.version}"
         folders = (self.layout.root / service, self.layout.root / "shared-lib" / "src")
         for path in sorted(path for folder in folders for path in folder.glob("**/migrations/*.py")):
             digest.update(f"{path.name}\0".encode() + path.read_bytes())

@@ -37,17 +37,25 @@ def configure(layout: Layout, env: dict[str, str], programs: Iterable[Program]) 
     names = set()
     for program in programs:
         names.add(program.name)
-        path = layout.programs / f"{program.name}.json"
-        spec = program.spec(layout)
-        if not path.exists() or path.read_text() != spec:
+        if write_spec(layout, program) is not None:
             changed.add(program.name)
-            write_private(path, spec)
         sections.append(_section(layout, program))
     for path in layout.programs.glob("*.json"):
         if path.stem not in names:
             path.unlink()
     write_private(layout.run / "supervisord.conf", "\n".join(sections))
     return changed
+
+
+def write_spec(layout: Layout, program: Program) -> str | None:
+    """Write what the launcher reads; returns what stood there before (or ""), or None if nothing has changed."""
+    path = layout.programs / f"{program.name}.json"
+    spec = program.spec(layout)
+    before = path.read_text() if path.exists() else ""
+    if before == spec:
+        return None
+    write_private(path, spec)
+    return before
 
 
 def _head(layout: Layout, env: dict[str, str]) -> str:

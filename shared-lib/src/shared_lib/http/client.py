@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 _CONNECT_SECONDS = 1.0
 _ATTEMPTS = 3
+# An idle connection is given up before a callee that drains (shared_lib.server.web) closes it.
+_KEEPALIVE_SECONDS = 4.0
 # A callee that had less than this is not to blame for being late: in an overloaded caller calls begin with what the queue has
 # left of their time, and a breaker that counted them would refuse those too that have all of it.
 _FAIR_SECONDS = 1.0
@@ -45,7 +47,9 @@ def use_transport(transport: httpx.BaseTransport | None) -> None:
 def _http() -> httpx.Client:
     global _client
     if _client is None:
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30)
+        limits = httpx.Limits(
+            max_connections=64, max_keepalive_connections=32, keepalive_expiry=_KEEPALIVE_SECONDS
+        )
         _client = httpx.Client(transport=_transport, limits=limits, follow_redirects=False)
     return _client
 

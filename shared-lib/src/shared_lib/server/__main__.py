@@ -1,6 +1,6 @@
 """Replaces this process by one of a service's own: run it from the folder of the service.
 
-    python -m shared_lib.server web      Granian (WSGI) on $HOST:$PORT
+    python -m shared_lib.server web      Granian (WSGI) on $HOST:$PORT, or on a socket handed over (shared_lib.server.web)
     python -m shared_lib.server events   relay and consumer
     python -m shared_lib.server worker   Celery, with the beat as a thread unless EMBEDDED_BEAT=false
     python -m shared_lib.server beat     Celery's beat alone, where the workers have EMBEDDED_BEAT=false
@@ -38,28 +38,15 @@ def _web() -> list[str]:
         help="requests that a worker takes in at once; more wait at the door",
     )
     port: int = env.int("PORT", validate=_PORT, only="web", help="where it listens")
-    os.environ["SHOP_WEB_MASTER"] = str(os.getpid())
+    host: str = env.str(
+        "HOST", "127.0.0.1", only="web", help="the address where it, and the health of events, listens"
+    )
+    wait: bool = env.bool(
+        "WEB_WAIT_READY", False, only="web", help="whether it lets nobody in before it answers /readyz"
+    )
+    os.environ["WEB_WAIT_READY"] = str(wait).lower()
     os.environ.setdefault("DATABASE_POOL_MAX", str(threads))
-    return [
-        *(
-            "granian",
-            "--interface",
-            "wsgi",
-            "--host",
-            env.str(
-                "HOST",
-                "127.0.0.1",
-                only="web",
-                help="the address where it, and the health of events, listens",
-            ),
-            "--port",
-            str(port),
-        ),
-        *("--workers", str(workers), "--blocking-threads", str(threads)),
-        *("--backlog", "1024", "--backpressure", str(most)),
-        *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10"),
-        *("--no-access-log", "--log-level", "warning", "--http", "1", "config.wsgi:application"),
-    ]
+    return ["shared_lib.server.web", host, str(port), str(workers), str(threads), str(most)]
 
 
 def _events() -> list[str]:

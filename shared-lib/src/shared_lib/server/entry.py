@@ -8,6 +8,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from shared_lib.server import handover
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -37,7 +39,7 @@ def wsgi_application(settings_module: str) -> Any:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    return application
+    return handover.enter(application)
 
 
 def manage(settings_module: str) -> None:

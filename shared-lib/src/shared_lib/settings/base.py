@@ -200,6 +200,12 @@ def _database() -> dict[str, Any]:
         validate=Range(min=0),
         help="what a statement may take; 0: as long as it likes",
     )
+    lock_timeout: int = env.int(
+        "DATABASE_LOCK_TIMEOUT_MS",
+        0,
+        validate=Range(min=0),
+        help="what a statement may wait for a lock; 0: as long as it may take",
+    )
     options: dict[str, Any] = {
         **config.get("OPTIONS", {}),
         "application_name": env.str(
@@ -210,7 +216,10 @@ def _database() -> dict[str, Any]:
             "DATABASE_SERVER_SIDE_BINDING", True, help="whether the server puts parameters into statements"
         ),
         "prepare_threshold": threshold if threshold >= 0 else None,
-        "options": f"-c statement_timeout={timeout} -c idle_in_transaction_session_timeout=30000",
+        "options": (
+            f"-c statement_timeout={timeout} -c lock_timeout={lock_timeout}"
+            " -c idle_in_transaction_session_timeout=30000"
+        ),
     }
     if pool_max > 0:
         options["pool"] = {"min_size": 1, "max_size": pool_max, "timeout": 5}

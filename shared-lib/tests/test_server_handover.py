@@ -1,0 +1,199 @@
+"""Two generations of a web server on one listening socket: real processes, real connections."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+APPLICATION = """
+import os, time
+from shared_lib.server import die_with_parent, handover
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/readyz" and os.path.exists("unready"):
+        start_response("503 Service Unavailable", [])
+        return [b"the database is away"]
+    if path == "/slow":
+        time.sleep(1.5)
+    start_response("200 OK", [])
+    return [os.environ["GENERATION"].encode()]
+
+die_with_parent(int(os.environ["SHOP_WEB_MASTER"]))
+application = handover.enter(application)
+"""
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as found:
+        yield found
+
+
+class Generation:
+    """A web server as the holder of a listening socket starts it; `ready` is the end of a pipe that it writes to."""
+
+    def __init__(self, folder: Path, name: str, listener: socket.socket | None, *arguments: str) -> None:
+        self.ready, told = os.pipe()
+        env = {"PATH": os.environ["PATH"], "GENERATION": name}
+        command = [sys.executable, "-m", "shared_lib.server.web", *arguments]
+        if listener is not None:
+            env |= {"LISTEN_FDS": "1", "READY_FD": "4"}
+            # What a holder does between fork and exec, in a shell: the descriptors' numbers, and whom they are for.
+            script = f'exec 3<&{listener.fileno()} 4>&{told}; LISTEN_PID=$$ exec "$@"'
+            command = ["bash", "-c", script, "sh", *command]
+        self.process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=env,
+            pass_fds=(listener.fileno(), told) if listener else (),
+            stderr=subprocess.PIPE,
+        )
+        os.close(told)
+
+    def wait_ready(self) -> bytes:
+        return os.read(self.ready, 1)
+
+    def end(self) -> int:
+        self.process.terminate()
+        return self.process.wait(10)
+
+
+@pytest.fixture
+def generation(tmp_path: Path, listener: socket.socket) -> Iterator[Callable[..., Generation]]:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "wsgi.py").write_text(APPLICATION)
+    started: list[Generation] = []
+
+    def start(name: str, workers: int = 1) -> Generation:
+        host, port = listener.getsockname()
+        started.append(Generation(tmp_path, name, listener, host, str(port), str(workers), "2", "64"))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.process.kill()
+        each.process.communicate()
+        os.close(each.ready)
+
+
+def _get(connection: http.client.HTTPConnection, path: str = "/") -> tuple[str, str | None]:
+    """The body, and what the answer says of the connection."""
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.read().decode(), answer.headers["Connection"]
+
+
+def _connect(listener: socket.socket) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection(*listener.getsockname(), timeout=5)
+    connection.connect()
+    return connection
+
+
+def test_a_draining_generation_answers_kept_connections_once_more_and_accepts_none(
+    generation: Callable[..., Generation], listener: socket.socket
+) -> None:
+    old = generation("old", workers=2)
+    assert old.wait_ready() + old.wait_ready() == b".."
+    kept = [_connect(listener) for _ in range(8)]
+    assert {_get(connection) for connection in kept} == {("old", None)}
+    slow = _connect(listener)
+    assert _get(slow) == ("old", None)
+    new = generation("new")
+    assert new.wait_ready() == b"."
+    slow.request("GET", "/slow")
+    time.sleep(0.2)
+
+    old.process.send_signal(signal.SIGUSR1)
+    time.sleep(0.3)
+
+    # Whoever arrives now is the new one's.
+    assert {_get(_connect(listener)) for _ in range(20)} == {("new", None)}
+    # A request in flight, and one on each kept connection, are answered by the old one, which closes them in the answer.
+    late = slow.getresponse()
+    assert (late.read(), late.headers["Connection"]) == (b"old", "close")
+    assert {_get(connection) for connection in kept} == {("old", "close")}
+    assert old.end() == 0
+    assert _get(_connect(listener)) == ("new", None)
+
+
+def test_requests_in_flight_are_finished_at_the_end(
+    generation: Callable[..., Generation], listener: socket.socket
+) -> None:
+    old = generation("old")
+    old.wait_ready()
+    connection = _connect(listener)
+    connection.request("GET", "/slow")
+    time.sleep(0.2)
+
+    assert old.end() == 0
+
+    assert connection.getresponse().read() == b"old"
+
+
+def test_a_generation_accepts_nothing_before_it_is_ready(
+    generation: Callable[..., Generation], listener: socket.socket, tmp_path: Path
+) -> None:
+    (tmp_path / "unready").touch()
+    new = generation("new")
+    connection = http.client.HTTPConnection(*listener.getsockname(), timeout=2)
+    with pytest.raises(TimeoutError):
+        _get(connection)
+    assert new.process.stderr is not None
+    assert b"503 Service Unavailable: the database is away" in new.process.stderr.readline()
+
+    (tmp_path / "unready").unlink()
+
+    assert new.wait_ready() == b"."
+    assert _get(_connect(listener)) == ("new", None)
+
+
+def test_without_a_socket_handed_over_it_listens_by_itself(
+    generation: Callable[..., Generation], listener: socket.socket, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        host, port = found.getsockname()
+    alone = Generation(tmp_path, "alone", None, host, str(port), "1", "2", "64")
+    deadline = time.monotonic() + 10
+    while True:
+        connection = http.client.HTTPConnection(host, port, timeout=5)
+        try:
+            answer = _get(connection)
+            break
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert answer == ("alone", None)
+
+    second = Generation(tmp_path, "second", None, host, str(port), "1", "2", "64")
+    _, said = second.process.communicate(timeout=10)
+    assert said.decode() == f"Cannot listen on {host} port {port}: Address already in use.\n"
+    # Draining, it answers whom it has, and refuses others: nobody is let in and then cut off.
+    outcomes: set[str] = set()
+    with ThreadPoolExecutor(8) as pool:
+
+        def arrive(_: int) -> str:
+            newcomer = http.client.HTTPConnection(host, port, timeout=10)
+            try:
+                return _get(newcomer)[0]
+            except ConnectionRefusedError:
+                return "refused"
+
+        arriving = pool.map(arrive, range(600))
+        time.sleep(0.2)
+        alone.process.send_signal(signal.SIGUSR1)
+        outcomes.update(arriving)
+    assert outcomes == {"alone", "refused"}
+    assert _get(connection) == ("alone", "close")
+    assert alone.end() == 0
+    alone.process.communicate()
