@@ -1,12 +1,13 @@
 #!/bin/sh
 # Makes a bare machine ready: the distribution's packages of packages.txt, then the Python libraries of requirements.lock in
 # .local/venv. Run it as often as you like: when nothing is missing it takes milliseconds and prints nothing. Called with
-# `libraries`, it wants no more of the distribution than Python: the shop in containers needs no servers here.
+# `libraries`, it wants no more of the distribution than Python: the shop in containers needs no servers here. With `tests` it
+# wants what only tests need as well.
 set -eu
 cd "$(dirname "$0")/../.."
 here=deploy/native
 venv=.local/venv
-only=${1:-}
+wishes=" $* "
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 die() {
@@ -27,9 +28,14 @@ present() { # KIND WHAT
 # Fills $missing with package names and $reasons with a line for each.
 find_missing() {
     missing='' reasons=''
-    while IFS='|' read -r package test reason; do
+    while IFS='|' read -r package test reason who; do
         case $package in '#'* | '') continue ;; esac
-        case $only:$package in libraries:python3*) ;; libraries:*) continue ;; esac
+        case $wishes:$who:$package in
+            *' tests '*:*tests*:*) ;;
+            *:*tests*:*) continue ;;
+            *' libraries '*::python3*) ;;
+            *' libraries '*) continue ;;
+        esac
         # Both hold several words on purpose.
         # shellcheck disable=SC2086
         set -- $package $test
