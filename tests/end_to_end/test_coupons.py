@@ -83,6 +83,34 @@ def test_free_shipping_is_taken_when_the_order_is_placed(filled, admin):
     assert used(admin, coupon) == 1
 
 
+def test_an_order_that_costs_nothing_is_confirmed_at_once_and_goes_its_way(filled, admin):
+    apply(filled, make(admin, basis_points=10_000))
+    cart = apply(filled, make(admin, kind="free_shipping", basis_points=None))
+    assert cart["total"]["amount"] == 0
+    assert expect(filled.post("/orders/quote", filled.order_body()), 200)["total"]["amount"] == 0
+    order = filled.place_order()
+    assert (order["total"]["amount"], order["status"], order["payment_status"]) == (0, "confirmed", "paid")
+    payment = expect(filled.get(f"/payments/{order['payment']['id']}"), 200)
+    assert (payment["status"], payment["amount"]["amount"], payment["action"]) == ("succeeded", 0, None)
+    assert expect(filled.confirm(order), 409)["code"] == "payment_not_confirmable"
+    eventually(lambda: expect(filled.get("/cart"), 200), lambda cart: not cart["lines"])
+    assert filled.get(f"/orders/{order['id']}/invoice").headers["Content-Type"] == "application/pdf"
+    parcel = {"carrier": "DHL", "tracking_number": "JD014600002"}
+    expect(admin.post(f"/orders/{order['id']}/ship", parcel), 200)
+    expect(admin.post(f"/orders/{order['id']}/deliver"), 200)
+    refund = admin.post(f"/orders/{order['id']}/refund", {}, headers={"Idempotency-Key": uuid4().hex})
+    assert expect(refund, 409)["code"] == "order_not_refundable"
+
+
+def test_an_order_that_costs_nothing_can_be_cancelled(filled, admin):
+    coupon = make(admin, basis_points=10_000, total_limit=1)
+    apply(filled, coupon)
+    apply(filled, make(admin, kind="free_shipping", basis_points=None))
+    order = filled.place_order()
+    assert expect(filled.post(f"/orders/{order['id']}/cancel"), 200)["status"] == "cancelled"
+    eventually(lambda: used(admin, coupon), lambda times: times == 0)
+
+
 def test_a_coupon_of_a_guest_comes_along_at_the_sign_in(shop, admin):
     coupon = make(admin)
     shop.add_to_cart(shop.find_variant()["id"], 2)

@@ -168,6 +168,30 @@ def test_a_paid_order_that_is_cancelled_gives_money_and_stock_back(buyer):
     eventually(lambda: available(buyer, variant), lambda count: count == variant["available"])
 
 
+def test_a_return_that_is_rejected_tells_the_buyer_why_and_keeps_the_money(shop, admin):
+    email = shop.register()
+    order = shop.buy(shop.find_variant()["id"], 2)
+    expect(admin.post(f"/orders/{order['id']}/ship", {"carrier": "DHL", "tracking_number": "JD1"}), 200)
+    expect(admin.post(f"/orders/{order['id']}/deliver"), 200)
+    lines = [{"variant_id": line["variant_id"], "quantity": line["quantity"]} for line in order["lines"]]
+    asked = {"lines": lines, "reason": "I do not like it"}
+    first = expect(shop.post(f"/orders/{order['id']}/returns", asked), 201)
+    rejection = {"reason": "It has been worn."}
+    assert shop.post(f"/orders/returns/{first['id']}/reject", rejection).status_code == 403
+    expect(admin.post(f"/orders/returns/{first['id']}/reject", rejection), 200)
+    again = admin.post(f"/orders/returns/{first['id']}/approve")
+    assert expect(again, 409)["code"] == "return_not_approvable"
+    [seen] = expect(shop.get(f"/orders/{order['id']}/returns"), 200)["results"]
+    assert (seen["status"], seen["rejection_reason"]) == ("rejected", "It has been worn.")
+    assert shop.order(order["id"])["history"][-1]["reason"] == "return_rejected"
+    assert shop.order(order["id"])["payment_status"] == "paid"
+    mails = eventually(
+        lambda: shop.mails_to(email), lambda found: any("return" in mail["subject"] for mail in found)
+    )
+    assert len([mail for mail in mails if "return" in mail["subject"]]) == 1
+    expect(shop.post(f"/orders/{order['id']}/returns", asked), 201)
+
+
 def test_a_card_that_asks_for_3d_secure_goes_there_and_comes_back(buyer, stack_env):
     buyer.add_to_cart(buyer.find_variant()["id"])
     order = buyer.place_order()

@@ -186,8 +186,12 @@ class Life:
         line = self.chance.choice(order["lines"])
         body = {"lines": [{"variant_id": line["variant_id"], "quantity": 1}], "reason": "Too small"}
         answer = self.buyer.post(f"/orders/{order['id']}/returns", body)
-        if answer.status_code == 201 and self.chance.random() < 0.7:
+        fate = self.chance.random()
+        if answer.status_code == 201 and fate < 0.8:
             wanted = answer.json()["id"]
+            if fate < 0.2:
+                expect(self.admin.post(f"/orders/returns/{wanted}/reject", {"reason": "It is worn"}), 200)
+                return answer
             expect(self.admin.post(f"/orders/returns/{wanted}/approve"), 200)
             expect(self.admin.post(f"/orders/returns/{wanted}/receive", {}), 200)
         return answer
@@ -207,6 +211,7 @@ COUPONS = (
     {"kind": "percent", "basis_points": 1250},
     {"kind": "fixed", "amount": {"amount": 700, "currency": "USD"}},
     {"kind": "free_shipping"},
+    {"kind": "percent", "basis_points": 10_000},
 )
 WEIGHTS = {
     "add": 6, "change": 2, "apply_coupon": 2, "drop_coupon": 1, "order": 5, "pay": 8, "pay_again": 1, "cancel": 1,
