@@ -17,6 +17,7 @@ from payments import services
 from payments.models import OPEN_ATTEMPTS, PaymentAttempt, Refund, RefundStatus, WebhookEvent
 from payments.providers import ProviderError, offered_providers
 from payments.services import reconciliation, refunds
+from shared_lib.jobs import working_on
 from shared_lib.jobs.rows import PAUSES, DueModel, claim_due
 
 logger = structlog.get_logger(__name__)
@@ -30,14 +31,16 @@ _Row = TypeVar("_Row", bound=DueModel)
 @shared_task
 def process_webhook_event(event_id: str) -> None:
     for event in claim_due(WebhookEvent.objects.filter(pk=event_id), limit=1):
-        services.process_webhook_event(event=event)
+        with working_on(event):
+            services.process_webhook_event(event=event)
 
 
 @shared_task
 def send_refund(refund_id: str) -> None:
     rows = _pending_refunds().filter(pk=refund_id)
     for refund in claim_due(rows, limit=1, pauses=refunds.PAUSES):
-        services.send_refund(refund=refund)
+        with working_on(refund):
+            services.send_refund(refund=refund)
 
 
 @shared_task
@@ -84,7 +87,8 @@ def _sweep(rows: QuerySet[_Row], pauses: Sequence[float], handle: Callable[[_Row
         claimed = claim_due(rows, limit=_SWEEP_ROWS, pauses=pauses)
         for row in claimed:
             try:
-                handle(row)
+                with working_on(row):
+                    handle(row)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other rows go on
                 logger.warning("due_row_failed", row=str(row), error=f"{type(error).__name__}: {error}")
         if len(claimed) < _SWEEP_ROWS:

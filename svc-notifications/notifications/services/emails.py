@@ -29,9 +29,10 @@ from notifications.texts import find_language
 from shared_lib.contracts.internal.accounts import User
 from shared_lib.contracts.internal.cart import CartContents
 from shared_lib.exceptions import ServiceUnavailable
-from shared_lib.jobs import SoftTimeLimitExceeded
+from shared_lib.jobs import Attempt, SoftTimeLimitExceeded, working_on
 from shared_lib.jobs.rows import claim_due
 from shared_lib.money import Money
+from shared_lib.observability import tracing
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +50,11 @@ def send_due_emails() -> int:
     with _MailServer() as server:
         while time.monotonic() - started < SWEEP_SECONDS:
             claimed = claim_due(Email.objects.all(), limit=1, pauses=PAUSES)
-            if not claimed or not _deliver(claimed[0], server):
+            if not claimed:
+                break
+            with working_on(claimed[0]) as attempt:
+                delivered = _deliver(claimed[0], server, attempt)
+            if not delivered:
                 break
             count += 1
     return count
@@ -76,7 +81,8 @@ class _MailServer:
             self._connection.open()
             self._sent = 0
         try:
-            self._connection.send_messages([message])
+            with tracing.span("SMTP send", "client"):
+                self._connection.send_messages([message])
         except BaseException:
             self._close()
             raise
@@ -90,7 +96,7 @@ class _MailServer:
                 connection.close()
 
 
-def _deliver(email: Email, server: _MailServer) -> bool:
+def _deliver(email: Email, server: _MailServer, attempt: Attempt) -> bool:
     """Tries to send a claimed mail and writes down what came of it. False if svc-accounts or the mail server is away."""
     address = ""
     try:
@@ -102,6 +108,7 @@ def _deliver(email: Email, server: _MailServer) -> bool:
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it is kept with the row, which is tried again
+        attempt.fail()
         return _keep_failure(email, error, address)
     else:
         _settle(email)

@@ -7,10 +7,10 @@ from django.db.models import Q
 
 from orders.models.orders import Order
 from orders.models.states import CHECKOUT_TRANSITIONS, RUNNING_STEPS, UNFINISHED_STEPS, CheckoutStep
-from shared_lib.models import BaseModel
+from shared_lib.models import BaseModel, OriginModel
 
 
-class CheckoutSaga(BaseModel):
+class CheckoutSaga(BaseModel, OriginModel):
     """One attempt to make an order, from its first transaction to its last.
 
     The row belongs to the request that made it or last took it over, until `leased_until`. Each taking over counts

@@ -18,7 +18,7 @@ from orders.models.states import (
     OrderStatus,
     PaymentStatus,
 )
-from shared_lib.models import BaseModel, VersionedModel
+from shared_lib.models import BaseModel, OriginModel, VersionedModel
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -30,7 +30,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(user_id=user_id)
 
 
-class Order(VersionedModel):
+class Order(VersionedModel, OriginModel):
     """An order, or the hidden draft of one (version 0, no number, no lines, totals of zero).
 
     `created_at` of an order is the moment at which it was placed. Amounts are minor units of `currency`. `language` is the one

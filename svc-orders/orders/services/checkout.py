@@ -68,6 +68,7 @@ from shared_lib.exceptions import DomainError, ServiceUnavailable
 from shared_lib.failpoints import around, failpoint
 from shared_lib.ids import uuid7
 from shared_lib.money import Money
+from shared_lib.observability import tracing
 
 logger = structlog.get_logger(__name__)
 
@@ -95,6 +96,7 @@ def place_order(*, user_id: UUID, key: str, body_hash: bytes, request: CheckoutR
     been or will be given back.
     """
     saga = _begin(user_id=user_id, key=key, body_hash=body_hash)
+    tracing.note(order_id=saga.order_id)
     if saga.step == CheckoutStep.DONE:
         return Placed(bytes(saga.answer or b""), replayed=True)
     checkout = _Checkout(saga, request)
@@ -318,6 +320,7 @@ class _Checkout:
             draft = Draft(self.saga, cart, address, method, reservation, totals, payment)
             answer = dumps(draft.document())
             try:
+                tracing.note(order_number=draft.order.number)
                 with around("checkout.place"), transaction.atomic():
                     self._advance("place", answer=answer, deadline=draft.now + KEPT_FOR)
                     draft.write()

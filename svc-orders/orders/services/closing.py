@@ -23,6 +23,8 @@ from orders.services.sweeping import BATCH, sweep
 from orders.services.transitions import cancel
 from shared_lib.exceptions import DomainError
 from shared_lib.failpoints import around
+from shared_lib.jobs import working_on
+from shared_lib.observability import tracing
 
 logger = structlog.get_logger(__name__)
 
@@ -83,10 +85,15 @@ def cancel_expired_orders() -> int:
 
 
 def _close(order: Order) -> None:
-    try:
-        _ask_and_settle(order)
-    except DomainError as error:
-        logger.warning("order_not_closed", order=str(order.id), reason=order.close_reason, error=str(error))
+    with working_on(order) as attempt:
+        tracing.note(order_id=order.id)
+        try:
+            _ask_and_settle(order)
+        except DomainError as error:
+            attempt.fail()
+            logger.warning(
+                "order_not_closed", order=str(order.id), reason=order.close_reason, error=str(error)
+            )
 
 
 @around("close.claim")

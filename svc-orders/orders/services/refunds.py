@@ -27,7 +27,7 @@ from orders.services.sweeping import BATCH, sweep
 from shared_lib.contracts.internal.payments import RefundRequest
 from shared_lib.exceptions import DomainError
 from shared_lib.failpoints import around
-from shared_lib.jobs import enqueue
+from shared_lib.jobs import Attempt, enqueue, working_on
 from shared_lib.money import Money
 
 logger = structlog.get_logger(__name__)
@@ -86,6 +86,11 @@ def _claim(refunds: QuerySet[Refund], *, limit: int) -> list[Refund]:
 
 
 def _send(refund: Refund) -> None:
+    with working_on(refund) as attempt:
+        _ask(refund, attempt)
+
+
+def _ask(refund: Refund, attempt: Attempt) -> None:
     request = RefundRequest(
         refund_id=refund.id, amount=Money(refund.amount, refund.currency), reason=refund.reason
     )
@@ -93,8 +98,10 @@ def _send(refund: Refund) -> None:
         with around("refund.send"):
             answer = clients.refund_payment(payment_id=refund.payment_id, request=request)
     except clients.RefundRefused as refusal:
+        attempt.fail()
         _fail(refund, str(refusal))
     except DomainError as error:
+        attempt.fail()
         _write(refund, error=str(error))
         logger.warning("refund_delayed", refund=str(refund.id), attempts=refund.attempts, error=str(error))
     else:

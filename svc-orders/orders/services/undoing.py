@@ -32,6 +32,7 @@ from orders.services.payments import take_answer
 from orders.services.sweeping import BATCH, sweep
 from shared_lib.exceptions import DomainError, ServiceUnavailable
 from shared_lib.failpoints import around
+from shared_lib.jobs import working_on
 
 logger = structlog.get_logger(__name__)
 
@@ -73,7 +74,7 @@ def settle_checkouts() -> int:
 
     Running ones lost their process and nobody came back for them; those that are half undone are tried again.
     """
-    return sweep(_claim_due, _undo)
+    return sweep(_claim_due, _resume)
 
 
 @around("undo.claim")
@@ -121,8 +122,14 @@ def _forget_some() -> list[CheckoutSaga]:
     return some
 
 
-def _undo(saga: CheckoutSaga) -> None:
-    """The payment first: nothing is given back while it could still be paid for."""
+def _resume(saga: CheckoutSaga) -> None:
+    with working_on(saga) as attempt:
+        if not _undo(saga):
+            attempt.fail()
+
+
+def _undo(saga: CheckoutSaga) -> bool:
+    """True when all is given back. The payment first: nothing is given back while it could still be paid for."""
     try:
         if saga.undo_payment:
             _undo_payment(saga)
@@ -136,8 +143,9 @@ def _undo(saga: CheckoutSaga) -> None:
             _update(saga, undo_reservation=False)
     except DomainError as error:
         logger.warning("undo_delayed", order=str(saga.order_id), attempts=saga.attempts, error=str(error))
-    else:
-        _update(saga, step=CHECKOUT_TRANSITIONS["end"].target, deadline=timezone.now() + KEPT_FOR)
+        return False
+    _update(saga, step=CHECKOUT_TRANSITIONS["end"].target, deadline=timezone.now() + KEPT_FOR)
+    return True
 
 
 def _undo_payment(saga: CheckoutSaga) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from payments.providers.base import OutcomeUnknown, ProviderUnavailable
+from shared_lib.observability import tracing
 
 _CONNECT_SECONDS = 2.0
 
@@ -28,7 +29,8 @@ def send(http: httpx.Client, method: str, url: str, **values: Any) -> httpx.Resp
     sent = False
     for last in (False, True):
         try:
-            return http.request(method, url, **values)
+            with tracing.span(f"{method} provider", "client", {"server.address": http.base_url.host}):
+                return http.request(method, url, **values)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             if not sent:
                 raise ProviderUnavailable(repr(error)) from None

@@ -31,6 +31,7 @@ from shared_lib.contracts.events import (
 )
 from shared_lib.events import publish
 from shared_lib.failpoints import around
+from shared_lib.observability import tracing
 
 logger = structlog.get_logger(__name__)
 
@@ -59,6 +60,7 @@ def record_outcome(*, payment_id: UUID, intent: Intent, attempt_id: UUID | None 
     """
     with around("payments.outcome"), transaction.atomic():
         payment = lock_payment(payment_id)
+        tracing.note(order_id=payment.order_id)
         check_amount(payment, intent)
         if intent.status == payment.status and intent.status in FINAL:
             return payment

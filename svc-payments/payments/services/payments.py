@@ -30,6 +30,7 @@ from payments.services import outcomes
 from shared_lib.exceptions import InvalidValue, NotFound, ServiceUnavailable
 from shared_lib.failpoints import around
 from shared_lib.money import Money
+from shared_lib.observability import tracing
 
 logger = structlog.get_logger(__name__)
 
@@ -88,6 +89,7 @@ def confirm_payment(
     `InvalidValue` for a token that the provider does not know, `ServiceUnavailable` when it certainly was not asked.
     """
     payment, attempt = _claim(user_id, payment_id, payment_method, precondition)
+    tracing.note(order_id=payment.order_id)
     provider = _provider_of(payment)
     try:
         _ensure_intent(provider, payment, attempt)

@@ -23,6 +23,7 @@ from payments.services import disputes, outcomes, refunds
 from shared_lib.exceptions import NotFound
 from shared_lib.failpoints import around
 from shared_lib.jobs import enqueue
+from shared_lib.observability import tracing
 
 logger = structlog.get_logger(__name__)
 
@@ -105,7 +106,8 @@ def _is_known(provider: Provider, webhook: Webhook) -> bool:
     if not isinstance(told, Intent):
         return told is None
     payments = Payment.objects.filter(provider=provider.name, provider_reference=told.reference)
-    status = payments.values_list("status", flat=True).first()
+    status, order_id = payments.values_list("status", "order_id").first() or (None, None)
+    tracing.note(order_id=order_id)
     return status in outcomes.FINAL and (told.status == status or told.status not in outcomes.FINAL)
 
 

@@ -8,12 +8,14 @@ import orjson
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from psycopg_pool import PoolTimeout
 
 from shared_lib.api.routes import public_operations
 from shared_lib.contracts import manifest as contracts_manifest
 from shared_lib.events import lag
+from shared_lib.jobs.measures import measure_rows
+from shared_lib.observability import expose
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -32,9 +34,10 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Of this process, and of the service's outbox and inbox, which its events process might be too dead to tell."""
+    """Of this process, and of the service's outbox, inbox and jobs, of which its other processes might be too dead to tell."""
     lag.measure()
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    measure_rows()
+    return HttpResponse(expose.metrics(), content_type=CONTENT_TYPE_LATEST)
 
 
 def manifest(request: HttpRequest) -> HttpResponse:

@@ -33,6 +33,7 @@ PREFETCH = 200
 # Long enough to read what lies in the socket's buffer.
 _NO_WINDOW_SECONDS = 0.0002
 REPLAY_HEADER = "x-shop-replay"
+TRACE_HEADER = "traceparent"
 # Of a message that nobody could decode: why, and when it was put aside (Unix seconds).
 REASON_HEADER = "x-shop-reason"
 MOVED_AT_HEADER = "x-shop-moved-at"
@@ -44,9 +45,12 @@ class BusUnavailable(ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
+    """One event as it goes out; `traceparent` is the span of its sending, where that is kept."""
+
     id: UUID
     type: str
     body: bytes
+    traceparent: str = ""
 
 
 @dataclass(slots=True)
@@ -70,6 +74,7 @@ class Delivery:
     body: bytes
     redeliveries: int
     replay: bool = False
+    traceparent: str = ""
 
 
 class EventPublisher(Protocol):
@@ -83,9 +88,17 @@ class EventSubscription(Protocol):
     def receive(self, *, most: int, wait: float, window: float) -> list[Delivery]: ...
     def ack(self, delivery: Delivery) -> None: ...
     def reject(self, delivery: Delivery, reason: str = "") -> None: ...
+    def waiting(self) -> int: ...
     def waiting_dead(self) -> int: ...
     def tick(self) -> None: ...
     def close(self) -> None: ...
+
+
+def _headers(outgoing: Outgoing, replay_to: str) -> dict[str, Any]:
+    headers: dict[str, Any] = {REPLAY_HEADER: True} if replay_to else {}
+    if outgoing.traceparent:
+        headers[TRACE_HEADER] = outgoing.traceparent
+    return headers
 
 
 @contextlib.contextmanager
@@ -227,7 +240,7 @@ class Publisher(Link):
             message_id=str(outgoing.id),
             type=outgoing.type,
             app_id=self.service,
-            application_headers={REPLAY_HEADER: True} if replay_to else {},
+            application_headers=_headers(outgoing, replay_to),
         )
         self._last_tag += 1
         self._unconfirmed[self._last_tag] = outgoing.id
@@ -295,6 +308,7 @@ class Subscription(Link):
                 body=body if isinstance(body, bytes) else body.encode(),
                 redeliveries=int(headers.get("x-delivery-count", 0) or 0),
                 replay=headers.get(REPLAY_HEADER) is True,
+                traceparent=str(headers.get(TRACE_HEADER, "")),
             )
         )
 
@@ -333,8 +347,14 @@ class Subscription(Link):
             failpoint("inbox.copied_aside")
             self._channel.basic_ack(delivery.tag)
 
+    def waiting(self) -> int:
+        """How many messages wait in the queue of the service, without those that some consumer has."""
+        return self._waiting(topology.queue_name(self.service))
+
     def waiting_dead(self) -> int:
         """How many messages wait in the dead-letter queue of the service."""
+        return self._waiting(topology.dead_queue_name(self.service))
+
+    def _waiting(self, queue: str) -> int:
         with broker_errors():
-            name = topology.dead_queue_name(self.service)
-            return int(self._channel.queue_declare(name, passive=True).message_count)
+            return int(self._channel.queue_declare(queue, passive=True).message_count)

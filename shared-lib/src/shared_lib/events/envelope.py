@@ -42,6 +42,12 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: str | msgspec.UnsetType = msgspec.UNSET
     traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    requestid: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def cause(self) -> str:
+        """The id of the request that caused the event; of one that came from no request, its own."""
+        return self.requestid if isinstance(self.requestid, str) else str(self.id)
 
     def event(self) -> Event:
         """The typed event. Raises `InvalidEvent` when its data does not fit the contract or there is none."""
@@ -69,7 +75,9 @@ def _decoder(event_type: str) -> msgspec.json.Decoder[Any]:
     return decoder
 
 
-def wrap(event: Event, *, subject: str, traceparent: str | None = None) -> CloudEvent:
+def wrap(
+    event: Event, *, subject: str, traceparent: str | None = None, request_id: str | None = None
+) -> CloudEvent:
     """`event` in a new envelope with a new id. Raises `InvalidEvent` when it would be refused by its consumers."""
     if CONTRACTS.get(event.event_type) is not type(event):
         raise InvalidEvent(f"{type(event).__name__} is not a contract of shared_lib.contracts.events")
@@ -83,6 +91,7 @@ def wrap(event: Event, *, subject: str, traceparent: str | None = None) -> Cloud
         data=msgspec.Raw(_encoder.encode(event)),
         dataschema=f"urn:shop:events:{event.event_type}",
         traceparent=traceparent or msgspec.UNSET,
+        requestid=request_id or msgspec.UNSET,
     )
     # Structs are not checked when they are made: what the consumers would refuse must be refused here.
     envelope.event()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 from marshmallow.validate import Range
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared_lib.events.process import EventsProcess
+from shared_lib.observability import expose
 from shared_lib.settings import env
 
 
@@ -26,33 +25,14 @@ def health_port() -> int | None:
 
 def serve(process: EventsProcess, host: str, port: int) -> ThreadingHTTPServer:
     """Serves in a thread of its own. Raises `OSError` when the port is taken."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            match self.path:
-                case "/healthz":
-                    self._answer(200 if process.alive else 503, _states(process))
-                case "/readyz":
-                    self._answer(200 if process.ready else 503, _states(process))
-                case "/metrics":
-                    self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
-                case _:
-                    self._answer(404, b"not found\n")
-
-        def _answer(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Probes are not worth a line."""
-
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    return server
+    return expose.serve(
+        host,
+        port,
+        {
+            "/healthz": lambda: (200 if process.alive else 503, _states(process)),
+            "/readyz": lambda: (200 if process.ready else 503, _states(process)),
+        },
+    )
 
 
 def _states(process: EventsProcess) -> bytes:

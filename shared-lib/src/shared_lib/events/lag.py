@@ -12,10 +12,26 @@ from prometheus_client import Gauge
 from psycopg_pool import PoolTimeout
 
 PENDING = Gauge("shop_outbox_pending", "Rows of the outbox not yet published")
-OLDEST_PENDING = Gauge("shop_outbox_oldest_pending_seconds", "Age of the oldest row not yet published")
-WAITING = Gauge("shop_inbox_waiting", "Events that failed or came too early and will be tried again")
-OLDEST_WAITING = Gauge("shop_inbox_oldest_waiting_seconds", "Time since the oldest of those arrived")
-DEAD_LETTERS = Gauge("shop_inbox_dead_letters", "Events that were given up and wait for a decision")
+OLDEST_PENDING = Gauge(
+    "shop_outbox_oldest_pending_seconds",
+    "Age of the oldest row not yet published",
+    multiprocess_mode="mostrecent",
+)
+WAITING = Gauge(
+    "shop_inbox_waiting",
+    "Events that failed or came too early and will be tried again",
+    multiprocess_mode="mostrecent",
+)
+OLDEST_WAITING = Gauge(
+    "shop_inbox_oldest_waiting_seconds",
+    "Time since the oldest of those arrived",
+    multiprocess_mode="mostrecent",
+)
+DEAD_LETTERS = Gauge(
+    "shop_inbox_dead_letters",
+    "Events that were given up and wait for a decision",
+    multiprocess_mode="mostrecent",
+)
 
 OUTBOX = """
     SELECT count(*), coalesce(extract(epoch FROM statement_timestamp() - min(created_at)), 0)::float8

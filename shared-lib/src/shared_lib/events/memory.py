@@ -90,6 +90,9 @@ class MemorySubscription:
         self._bus.check()
         self._bus.dead[self._service].append(self._unacked.pop(delivery.tag))
 
+    def waiting(self) -> int:
+        return len(self._bus.queues[self._service])
+
     def waiting_dead(self) -> int:
         return len(self._bus.dead[self._service])
 

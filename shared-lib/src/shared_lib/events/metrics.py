@@ -16,6 +16,7 @@ __all__ = [
     "OLDEST_WAITING",
     "PENDING",
     "PUBLISHED",
+    "QUEUE_WAITING",
     "REFUSED",
     "UNCONSUMED",
     "UNDECODABLE",
@@ -37,6 +38,7 @@ UNDECODABLE = Counter("shop_inbox_undecodable_total", "Messages sent to the brok
 UNDECODABLE_WAITING = Gauge(
     "shop_inbox_undecodable_waiting", "Messages in the broker's dead-letter queue that wait for a decision"
 )
+QUEUE_WAITING = Gauge("shop_inbox_queue_messages", "Events in the queue that no consumer has taken yet")
 BATCH_SECONDS = Histogram("shop_inbox_batch_seconds", "Time of one batch, transaction included")
 DELAY_SECONDS = Histogram(
     "shop_inbox_delay_seconds",

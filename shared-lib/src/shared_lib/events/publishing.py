@@ -9,7 +9,7 @@ from django.db import connection
 
 from shared_lib.contracts.events import Event
 from shared_lib.events.envelope import CloudEvent, encode, wrap
-from shared_lib.observability import context
+from shared_lib.observability import context, tracing
 
 NOTIFY_CHANNEL = "outbox"
 
@@ -60,4 +60,13 @@ def _envelope(event: Event, subject: str) -> CloudEvent:
         raise CannotPublish(
             f"{event.event_type} belongs to {event.producer}; {settings.SERVICE_NAME} may not publish it."
         )
-    return wrap(event, subject=subject, traceparent=context.traceparent())
+    if not tracing.sampled():
+        return _wrap(event, subject)
+    from shared_lib.events.traces import attributes_of
+
+    with tracing.span(f"publish {event.event_type}", "producer", attributes_of(event)):
+        return _wrap(event, subject)
+
+
+def _wrap(event: Event, subject: str) -> CloudEvent:
+    return wrap(event, subject=subject, traceparent=context.traceparent(), request_id=context.request_id())

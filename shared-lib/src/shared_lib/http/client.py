@@ -15,7 +15,7 @@ from django.db import connection
 from shared_lib.auth.tokens import service_tokens
 from shared_lib.exceptions import ServiceUnavailable, UpstreamProblem
 from shared_lib.http.breaker import CircuitBreaker
-from shared_lib.observability import context
+from shared_lib.observability import context, tracing
 from shared_lib.observability.metrics import UPSTREAM_SECONDS
 
 logger = structlog.get_logger(__name__)
@@ -152,7 +152,12 @@ class ServiceClient:
                 reason=f"{self.service} sent an answer that breaks its contract."
             ) from None
 
-    def _send(
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """One attempt."""
+        with tracing.span(f"{method} {self.service}", "client", {"url.path": path}):
+            return self._try(method, path, **request)
+
+    def _try(
         self, method: str, path: str, *, params: dict[str, Any] | None, body: bytes | None, repeatable: bool
     ) -> httpx.Response:
         budget = context.remaining_seconds(settings.REQUEST_TIMEOUT_SECONDS)

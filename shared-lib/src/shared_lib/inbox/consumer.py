@@ -85,7 +85,13 @@ class Consumer:
                 metrics.UNDECODABLE.inc()
                 subscription.reject(delivery, str(error))
             else:
-                message = Incoming(envelope, delivery.body.decode(), delivery.redeliveries, delivery.replay)
+                message = Incoming(
+                    envelope,
+                    delivery.body.decode(),
+                    delivery.redeliveries,
+                    delivery.replay,
+                    delivery.traceparent,
+                )
                 decoded.append((delivery, message))
         if decoded:
             self._processor.process([message for _, message in decoded])
@@ -102,6 +108,7 @@ class Consumer:
         if now >= self._next_measure:
             retries.measure()
             if self._current is not None:
+                metrics.QUEUE_WAITING.set(self._current.waiting())
                 metrics.UNDECODABLE_WAITING.set(self._current.waiting_dead())
             self._next_measure = now + MEASURE_SECONDS
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from django.db import Error, connection, transaction
@@ -27,11 +28,11 @@ from psycopg import errors as pg
 
 from shared_lib.events import metrics
 from shared_lib.events.handlers import Handler, TooEarly, handling, is_batched, is_replayable
+from shared_lib.events.traces import processing
 from shared_lib.failpoints import failpoint
 from shared_lib.inbox import schedule, store
 from shared_lib.inbox.models import InboxEvent, Status
 from shared_lib.inbox.store import Incoming
-from shared_lib.observability import context
 
 log = structlog.get_logger(__name__)
 
@@ -159,19 +160,24 @@ class Processor:
             record(message, failure)
 
     def _alone(self, message: Incoming) -> None:
+        with processing([message]) as span:
+            self._alone_inside(message, span)
+
+    def _alone_inside(self, message: Incoming, span: Any) -> None:
         tally = _Tally()
         self._progress()
         try:
             with transaction.atomic():
                 _set_lock_timeout(_LOCK_TIMEOUT_ALONE)
                 if store.claim([message]) or message.replay:
-                    self.run_handler(message)
+                    self._handle([message])
                     failpoint("inbox.uncommitted")
                     tally.processed.append(message)
                 else:
                     tally.duplicates = 1
         except Exception as error:  # noqa: BLE001  handlers may raise anything
             raise_if_lost(error)
+            span.fail(type(error).__name__)
             with transaction.atomic():
                 # The message may have taken effect in another consumer meanwhile: then there is nothing to record.
                 if store.claim([message]) or message.replay:
@@ -202,11 +208,11 @@ class Processor:
         return list(runs.values())
 
     def _call(self, run: Sequence[Incoming]) -> None:
+        with processing(run):
+            self._handle(run)
+
+    def _handle(self, run: Sequence[Incoming]) -> None:
         first = run[0].envelope
-        context.begin(
-            request_id=str(first.id),
-            traceparent=first.traceparent if isinstance(first.traceparent, str) else None,
-        )
         handler = self._handlers[first.type]
         if is_batched(handler):
             handler([message.envelope.event() for message in run])
@@ -228,7 +234,12 @@ def record(message: Incoming, error: Exception, *, attempts: int = 0, deferrals:
         deferrals=deferrals,
         error=f"TooEarly: {error}".replace("\x00", "") if early else store.describe(error),
     )
-    fields = {"event_id": str(message.id), "type": message.type, "subject": message.envelope.subject}
+    fields = {
+        "event_id": str(message.id),
+        "type": message.type,
+        "subject": message.envelope.subject,
+        "request_id": message.envelope.cause,
+    }
     reason = f"{type(error).__name__}: {error}"
     if verdict.status is Status.DEAD:
         log.error("event_given_up", **fields, attempts=attempts, deferrals=deferrals, error=reason)
@@ -262,8 +273,21 @@ def _report(tally: _Tally) -> None:
     for message in tally.processed:
         metrics.CONSUMED.labels(message.type, "processed").inc()
         metrics.DELAY_SECONDS.observe(max(now - message.envelope.time.timestamp(), 0))
+        log_processed(message)
     if tally.duplicates:
         metrics.CONSUMED.labels("any", "duplicate").inc(tally.duplicates)
+
+
+def log_processed(message: Incoming) -> None:
+    """The access log of events: under the id of the request that caused it."""
+    log.info(
+        "event_processed",
+        type=message.type,
+        event_id=str(message.id),
+        request_id=message.envelope.cause,
+        trace_id=message.traceparent[3:35],
+        delay_ms=round(max(time.time() - message.envelope.time.timestamp(), 0) * 1000, 1),
+    )
 
 
 def incoming_of(row: InboxEvent) -> Incoming:

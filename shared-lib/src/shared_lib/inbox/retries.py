@@ -21,6 +21,7 @@ from shared_lib.inbox.processing import (
     DatabaseUnavailable,
     Processor,
     incoming_of,
+    log_processed,
     raise_if_lost,
     record,
 )
@@ -72,6 +73,7 @@ def _run(processor: Processor, claimed: InboxEvent) -> None:
             mine.update(status=Status.PROCESSED, settled_at=timezone.now(), due_at=None, body="", error="")
             failpoint("inbox.uncommitted")
         metrics.CONSUMED.labels(message.type, "processed").inc()
+        log_processed(message)
     except Exception as error:  # noqa: BLE001  handlers may raise anything
         raise_if_lost(error)
         with transaction.atomic():

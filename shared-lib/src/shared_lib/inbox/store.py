@@ -40,16 +40,24 @@ class Incoming:
     """A decoded message.
 
     `redeliveries`: how often the broker handed it out before in vain. `replay`: it takes effect even if it did before.
+    `sent_by`: the span of the relay that sent it, where that is kept.
     """
 
     envelope: CloudEvent
     body: str
     redeliveries: int = 0
     replay: bool = False
+    sent_by: str = ""
 
     @property
     def id(self) -> UUID:
         return self.envelope.id
+
+    @property
+    def traceparent(self) -> str:
+        """What caused it, as exactly as is known."""
+        published = self.envelope.traceparent
+        return self.sent_by or (published if isinstance(published, str) else "")
 
     @property
     def type(self) -> str:

@@ -7,5 +7,6 @@ only makes it quick: `enqueue()` sends a hint after the commit, and a lost hint 
 from shared_lib.jobs.app import celery_app
 from shared_lib.jobs.hints import enqueue
 from shared_lib.jobs.limits import SoftTimeLimitExceeded
+from shared_lib.jobs.work import Attempt, working_on
 
-__all__ = ["SoftTimeLimitExceeded", "celery_app", "enqueue"]
+__all__ = ["Attempt", "SoftTimeLimitExceeded", "celery_app", "enqueue", "working_on"]

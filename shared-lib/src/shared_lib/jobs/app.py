@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import setup_logging
 from kombu import Queue
 
 from shared_lib.jobs.beat import EmbeddedBeat
@@ -33,6 +34,8 @@ def celery_app(settings_module: str, *, beat: Beat | None = None) -> Celery:
     # The worker would run all system checks, those of URLs too, and load every view for them; manage.py has run them.
     os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
     service = settings.SERVICE_NAME
+    # Celery would set the level of the root logger to its own.
+    setup_logging.connect(_leave_logging_alone)
     app = Celery(service, task_cls="shared_lib.jobs.limits:LimitedTask")
     app.conf.update(
         broker_url=settings.JOBS_BROKER_URL,
@@ -67,9 +70,14 @@ def celery_app(settings_module: str, *, beat: Beat | None = None) -> Celery:
     app.autodiscover_tasks()
     app.autodiscover_tasks(["shared_lib.jobs"], related_name="periodic")
     app.steps["worker"].add(TimeLimits)
+    app.steps["worker"].add("shared_lib.jobs.measures:MetricsServer")
     if settings.EMBEDDED_BEAT:
         app.steps["worker"].add(EmbeddedBeat)
     return app
+
+
+def _leave_logging_alone(**_: Any) -> None:
+    """Whoever listens to this signal has set logging up: the settings have."""
 
 
 def _schedule(beat: Beat) -> dict[str, dict[str, Any]]:

@@ -19,6 +19,7 @@ from kombu.pools import ProducerPool
 from prometheus_client import Counter
 
 from shared_lib.failpoints import around
+from shared_lib.observability import context, tracing
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +39,9 @@ def enqueue(task: Task, *args: Any, **kwargs: Any) -> None:
     hint = (task, args, kwargs)
     # A hint of a savepoint that was rolled back is gone from this list; of one that still can be, so would this one be.
     waiting = transaction.get_connection().run_on_commit
+    origin = {"request_id": context.request_id(), "traceparent": context.traceparent()}
     if not any(isinstance(one, partial) and one.func is _send and one.args == hint for _, one, _ in waiting):
-        transaction.on_commit(partial(_send, *hint), robust=True)
+        transaction.on_commit(partial(_send, *hint, origin=origin), robust=True)
 
 
 class _Circuit:
@@ -91,13 +93,18 @@ def _load_app() -> None:
     import_module(getattr(settings, "JOBS_APP", "config.celery"))
 
 
-def _send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], *, origin: dict[str, str]) -> None:
+    """`origin` is the work that asked: by the time of the commit another one of the same batch may be at hand."""
     name = task.name
     if _circuit.is_open:
         HINTS.labels(name, "skipped").inc()
         return
     try:
-        with around("jobs.hint"):
+        with (
+            around("jobs.hint"),
+            context.resumed(**origin),
+            tracing.span(f"hint {name}", "producer", {"messaging.system": "rabbitmq"}),
+        ):
             _publish(task, args, kwargs)
     except Exception as error:  # noqa: BLE001  a hint never fails the request
         _circuit.failed()
@@ -109,16 +116,17 @@ def _send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
 
 def _publish(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     _load_app()
+    headers = {"request_id": context.request_id(), "traceparent": context.traceparent()}
     with _pool().acquire(block=True, timeout=CONNECT_SECONDS) as producer:
         connection = producer.connection
         try:
-            task.apply_async(args, kwargs, producer=producer, retry=False)
+            task.apply_async(args, kwargs, producer=producer, retry=False, headers=headers)
         except _BROKEN:
             # A connection that broke while it lay idle, most often by a restart of the broker: once more on a new one.
             connection.collect()
             try:
                 producer.revive(connection.default_channel)
-                task.apply_async(args, kwargs, producer=producer, retry=False)
+                task.apply_async(args, kwargs, producer=producer, retry=False, headers=headers)
             except _BROKEN:
                 connection.collect()
                 raise

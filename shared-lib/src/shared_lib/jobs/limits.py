@@ -21,8 +21,15 @@ from celery import bootsteps
 from celery.contrib.django.task import DjangoTask
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
+from prometheus_client import Counter, Histogram
+
+from shared_lib.jobs.work import SECONDS_BUCKETS
+from shared_lib.observability import context, tracing
 
 log = structlog.get_logger(__name__)
+
+TASKS = Counter("shop_tasks_total", "Runs of tasks by what became of them", ["task", "outcome"])
+TASK_SECONDS = Histogram("shop_task_seconds", "Time of a run", ["task"], buckets=SECONDS_BUCKETS)
 
 __all__ = ["LimitedTask", "SoftTimeLimitExceeded", "TimeLimits"]
 
@@ -61,12 +68,30 @@ class LimitedTask(DjangoTask):
         with _lock:
             _runs[thread] = run
         try:
-            return super().__call__(*args, **kwargs)
+            return self._observed(*args, **kwargs)
         finally:
             with _lock:
                 _runs.pop(thread, None)
             if run.interrupted:
                 _raise_in(thread, None)
+
+    def _observed(self, *args: Any, **kwargs: Any) -> Any:
+        """As a unit of work: that of whoever sent the hint, or one of its own where the beat did."""
+        hint = self.request.headers or {}
+        structlog.contextvars.clear_contextvars()
+        context.begin(request_id=hint.get("request_id"), traceparent=hint.get("traceparent"))
+        started, outcome = time.perf_counter(), "failed"
+        try:
+            with tracing.span(f"task {self.name}", "consumer", {"messaging.system": "rabbitmq"}):
+                result = super().__call__(*args, **kwargs)
+            outcome = "done"
+        finally:
+            seconds = time.perf_counter() - started
+            TASKS.labels(self.name, outcome).inc()
+            TASK_SECONDS.labels(self.name).observe(seconds)
+            if hint.get("request_id") or outcome == "failed":
+                log.info("task", task=self.name, outcome=outcome, ms=round(seconds * 1000, 1))
+        return result
 
     def _limits(self) -> tuple[float, float]:
         conf = self.app.conf

@@ -10,12 +10,13 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from shared_lib.backoff import pause_after
+from shared_lib.models.origin import OriginModel
 
 # About two days in all.
 PAUSES = (10, 30, 60, 300, 900, 3600, 3600, 10800, 21600, 43200, 86400)
 
 
-class DueModel(models.Model):
+class DueModel(OriginModel):
     """A job as a row: it is to be done while `due_at` is set.
 
     `claim_due()` counts an attempt and puts `due_at` off before the work begins, so a process that dies on it leaves a row

@@ -1,9 +1,14 @@
-"""JSON logs on standard output, one object a line, for structlog and the standard library alike."""
+"""JSON logs on standard output, one object a line, for structlog and the standard library alike.
+
+Each line has the request id and the trace id of the work at hand. No secret gets into one: values are hidden where the name
+says what they are, at any depth, and where they look like what nobody may read (also in messages and tracebacks).
+"""
 
 from __future__ import annotations
 
 import logging
 import logging.config
+import re
 from typing import Any
 
 import orjson
@@ -22,6 +27,18 @@ _SECRET_KEYS = (
     "refresh",
     "access",
     "api_key",
+    "private_key",
+    "dsn",
+)
+_HIDDEN = "[hidden]"
+# Credentials of HTTP, JSON web tokens, passwords in URLs, keys of providers, keys in PEM. Over the finished line, so that it
+# does not matter where in it they are; `\\n` is how JSON writes the end of a line.
+_LOOKS_SECRET = re.compile(
+    r"(?i:\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"
+    r"|(?<=://)[^\s/@:\"]*:[^\s/@\"]+(?=@)"
+    r"|\b(?:sk|rk|whsec)_[A-Za-z0-9_]{8,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"
 )
 
 
@@ -33,14 +50,23 @@ def _add_context(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    for key in event:
-        if any(word in key.lower() for word in _SECRET_KEYS):
-            event[key] = "[hidden]"
+    for key, value in event.items():
+        event[key] = _without_secrets(key, value)
     return event
 
 
+def _without_secrets(key: object, value: Any) -> Any:
+    if isinstance(key, str) and any(word in key.lower() for word in _SECRET_KEYS):
+        return _HIDDEN
+    if isinstance(value, dict):
+        return {name: _without_secrets(name, inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(None, inner) for inner in value]
+    return value
+
+
 def _dumps(event: EventDict, **_: Any) -> str:
-    return orjson.dumps(event, default=repr).decode()
+    return _LOOKS_SECRET.sub(_HIDDEN, orjson.dumps(event, default=repr).decode())
 
 
 _SHARED: list[Any] = [
@@ -84,6 +110,8 @@ def configure(options: dict[str, Any]) -> None:
                 "httpx": {"level": "WARNING"},
                 "httpcore": {"level": "WARNING"},
                 "amqp": {"level": "WARNING"},
+                "celery": {"level": "WARNING"},
+                "kombu": {"level": "WARNING"},
             },
         }
     )

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a web process."""
+"""Prometheus metrics of requests, calls and spans."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ HTTP_SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+SPANS = Counter("shop_trace_spans_total", "Spans by whether the collector took them", ["outcome"])
 REQUESTS_TOO_LATE = Counter(
     "shop_http_requests_too_late_total", "Requests whose deadline had passed when a thread took them"
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponse
 
-from shared_lib.observability import context
+from shared_lib.observability import context, pool, tracing
 from shared_lib.observability.metrics import HTTP_REQUESTS, HTTP_SECONDS, REQUESTS_TOO_LATE
 
 logger = structlog.get_logger("shop.request")
@@ -37,18 +38,22 @@ class RequestContextMiddleware:
             traceparent=request.META.get("HTTP_TRACEPARENT"),
             deadline=_deadline(request),
         )
-        if (context.deadline() or started_at) < started_at:
-            REQUESTS_TOO_LATE.inc()
-            response = _too_late()
-        else:
-            response = self.get_response(request)
+        with tracing.span("request", "server") as span:
+            if (context.deadline() or started_at) < started_at:
+                REQUESTS_TOO_LATE.inc()
+                response = _too_late()
+            else:
+                response = self.get_response(request)
+            match = request.resolver_match
+            route = match.route if match else "unknown"
+            method = request.method if request.method in _METHODS else "OTHER"
+            if span:
+                _describe(span, request, response, f"{method} {route}")
         seconds = time.perf_counter() - started
 
-        match = request.resolver_match
-        route = match.route if match else "unknown"
-        method = request.method if request.method in _METHODS else "OTHER"
         HTTP_REQUESTS.labels(method, route, response.status_code).inc()
         HTTP_SECONDS.labels(method, route).observe(seconds)
+        pool.measure_now_and_then(started_at)
         response.headers.setdefault("X-Request-Id", context.request_id())
         response.headers.setdefault("Server-Timing", f"app;dur={seconds * 1000:.1f}")
         if not response.has_header("Cache-Control"):
@@ -62,6 +67,20 @@ class RequestContextMiddleware:
                 ms=round(seconds * 1000, 1),
             )
         return response
+
+
+def _describe(span: Any, request: HttpRequest, response: HttpResponse, name: str) -> None:
+    """What a request was about, by ids and names alone: paths and queries may hold what is nobody's business."""
+    span.rename(name)
+    values = request.resolver_match.kwargs if request.resolver_match else {}
+    span.set(
+        request_id=context.request_id(),
+        status=response.status_code,
+        user_id=getattr(getattr(request, "user", None), "id", None),
+        order_id=values.get("order_id"),
+    )
+    if response.status_code >= 500:
+        span.fail(str(response.status_code))
 
 
 def _too_late() -> HttpResponse:

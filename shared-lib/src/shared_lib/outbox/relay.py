@@ -24,6 +24,7 @@ from shared_lib.events import lag, metrics
 from shared_lib.events.bus import BATCH, BusUnavailable, EventPublisher, Outgoing, Publisher, PublishResult
 from shared_lib.events.loops import Pulse, pause
 from shared_lib.events.publishing import NOTIFY_CHANNEL
+from shared_lib.events.traces import sending
 from shared_lib.failpoints import around, failpoint
 from shared_lib.outbox.direct import connect
 
@@ -119,8 +120,8 @@ class Relay:
             rows = connection.execute(_SELECT, (last, self._blocked.now(), BATCH)).fetchall()
             outgoing = [Outgoing(event_id, event_type, body.encode()) for event_id, event_type, body in rows]
             if outgoing:
-                with around("relay.publish"):
-                    result = publisher.publish(outgoing)
+                with around("relay.publish"), sending(outgoing) as marked:
+                    result = publisher.publish(marked)
                 if result.confirmed:
                     connection.execute(_MARK, (result.confirmed,))
                 failpoint("relay.marked")

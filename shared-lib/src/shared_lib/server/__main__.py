@@ -19,10 +19,18 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from marshmallow.validate import Range
 
+from shared_lib.observability.expose import share_between_workers
 from shared_lib.settings import env
 
 _SOME = Range(min=1)
 _PORT = Range(min=1, max=65535)
+
+
+def _host() -> str:
+    host: str = env.str(
+        "HOST", "127.0.0.1", help="the address where web, and the health of events and worker, listens"
+    )
+    return host
 
 
 def _web() -> list[str]:
@@ -38,15 +46,14 @@ def _web() -> list[str]:
         help="requests that a worker takes in at once; more wait at the door",
     )
     port: int = env.int("PORT", validate=_PORT, only="web", help="where it listens")
-    host: str = env.str(
-        "HOST", "127.0.0.1", only="web", help="the address where it, and the health of events, listens"
-    )
     wait: bool = env.bool(
         "WEB_WAIT_READY", False, only="web", help="whether it lets nobody in before it answers /readyz"
     )
     os.environ["WEB_WAIT_READY"] = str(wait).lower()
     os.environ.setdefault("DATABASE_POOL_MAX", str(threads))
-    return ["shared_lib.server.web", host, str(port), str(workers), str(threads), str(most)]
+    if workers > 1:
+        share_between_workers()
+    return ["shared_lib.server.web", _host(), str(port), str(workers), str(threads), str(most)]
 
 
 def _events() -> list[str]:
@@ -55,6 +62,15 @@ def _events() -> list[str]:
 
 def _worker() -> list[str]:
     threads: int = env.int("WORKER_THREADS", 2, validate=_SOME, only="worker", help="jobs at once")
+    # Checked here, used by the worker: `shared_lib.jobs.measures`.
+    env.int(
+        "WORKER_HEALTH_PORT",
+        None,
+        validate=_PORT,
+        only="worker",
+        help="where its health and metrics are served; nowhere if unset",
+    )
+    _host()
     # Celery closes its connections after each task: with a pool that gives them back.
     os.environ.setdefault("DATABASE_POOL_MAX", str(threads))
     return [
@@ -62,6 +78,7 @@ def _worker() -> list[str]:
             "celery",
             "--app",
             "config.celery",
+            "--quiet",  # no banner among the lines of the log
             "worker",
             "--pool",
             "threads",
@@ -75,7 +92,7 @@ def _worker() -> list[str]:
 def _beat() -> list[str]:
     # The plain scheduler keeps its schedule in memory: no file has to be writable.
     return [
-        *("celery", "--app", "config.celery", "beat", "--scheduler", "celery.beat:Scheduler"),
+        *("celery", "--app", "config.celery", "--quiet", "beat", "--scheduler", "celery.beat:Scheduler"),
         *("--loglevel", "WARNING", "--pidfile="),
     ]
 
@@ -86,6 +103,7 @@ def main() -> None:
         sys.exit(f"usage: python -m shared_lib.server {'|'.join(processes)}")
     if not Path("manage.py").is_file():
         sys.exit("There is no manage.py here: run this from the folder of a service.")
+    os.environ["SHOP_PROCESS"] = sys.argv[1]
     try:
         command = processes[sys.argv[1]]()
         # Before a master starts workers that would fail one after the other, each with a traceback.

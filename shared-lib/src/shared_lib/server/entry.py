@@ -33,7 +33,10 @@ def wsgi_application(settings_module: str) -> Any:
     from django.core.wsgi import get_wsgi_application
     from django.urls import get_resolver
 
+    from shared_lib.observability.expose import forget_dead_workers
+
     application = get_wsgi_application()
+    forget_dead_workers()
     get_resolver()._populate()  # URLs and views load here, not in the first request
     # What is loaded by now lives as long as the process: the collector need not look at it again.
     gc.collect()

@@ -48,6 +48,7 @@ def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
             "django.contrib.auth",
             "rest_framework",
             "drf_spectacular",
+            "shared_lib.observability",
             "shared_lib.outbox",
             "shared_lib.inbox",
             "shared_lib.idempotency",
@@ -99,6 +100,11 @@ def settings(service: str, *, apps: list[str]) -> dict[str, Any]:
         "LOGGING": {
             "level": env.str("LOG_LEVEL", "INFO", validate=OneOf(_LEVELS), help="the least that is logged")
         },
+        "OTEL_EXPORTER_OTLP_ENDPOINT": env.url(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "",
+            help="the collector where spans of sampled requests go (OTLP over HTTP, JSON); nowhere if empty",
+        ),
         # Events and jobs
         "EVENT_HANDLERS": f"{domain}.event_handlers.EVENT_HANDLERS"
         if find_spec(f"{domain}.event_handlers")
