@@ -318,6 +318,9 @@ function M.init(path)
   tokens.init(settings)
   health.init(settings)
   manifest.init(settings, config)
+  if settings.collector_host then
+    require("shop.trace").install(settings)
+  end
 end
 
 --- In each worker, when it starts.
@@ -328,6 +331,9 @@ function M.init_worker()
   jwks.start(settings)
   denylist.start(settings)
   cache.start(settings)
+  if settings.collector_host then
+    require("shop.trace").start()
+  end
 end
 
 -- What nginx.conf calls for each request: a global is found faster than a module.

@@ -36,12 +36,13 @@ local HELP = {
   { "gateway_denylist_overflow_total", "counter", "Revoked sessions that found no room" },
   { "gateway_denylist_age_seconds", "gauge", "Since the deny list was last read" },
   { "gateway_jwks_loaded", "gauge", "1 once there is a set of public keys" },
+  { "gateway_trace_spans_total", "counter", "Spans of sampled requests, by whether the collector took them" },
   { "gateway_shared_dict_free_bytes", "gauge", "Free pages of a shared dict" },
 }
 
---- Adds one to a counter, named with its labels.
-function M.count(name)
-  counters[name] = (counters[name] or 0) + 1
+--- Adds one (or `by`) to a counter, named with its labels.
+function M.count(name, by)
+  counters[name] = (counters[name] or 0) + (by or 1)
 end
 
 local CACHED = { none = 'gateway_cache_total{result="none"}' }
