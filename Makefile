@@ -1,8 +1,8 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart upgrade rollback shell seed demo audit venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs settings-docs backup restore secrets-check
-export SERVICE RUNTIME BACKUP FORCE SEED CHECKOUTS SCENARIO BREAK VERSION MANIFESTS AGAINST TESTS DIRTY
+.PHONY: help up down clean ps logs restart upgrade rollback shell seed demo audit trace prometheus venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs settings-docs backup restore secrets-check
+export SERVICE RUNTIME BACKUP FORCE SEED CHECKOUTS SCENARIO BREAK VERSION MANIFESTS AGAINST TESTS DIRTY ORDER REQUEST PROMETHEUS_PORT
 
 ## Run the shop
 
@@ -40,6 +40,10 @@ secrets-check:  ## Look for every secret where none may be: logs, command lines,
 	@deploy/shop secrets-check
 audit:  ## Compare all databases; exit code 1 and a table where they contradict each other (ARGS="--json FILE")
 	@deploy/shop audit $(ARGS)
+trace:  ## The way of an order through all services as a tree (ORDER=id or number, or REQUEST=X-Request-Id)
+	@deploy/shop trace
+prometheus:  ## Prometheus over the shop that runs as host processes, in the foreground (PROMETHEUS_PORT=9090)
+	@deploy/shop prometheus
 
 ## Change it
 

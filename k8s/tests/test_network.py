@@ -80,7 +80,7 @@ def _paths(rendered: Rendered, sources: list[Pod]) -> set[tuple[str, str, str, i
         (source.app, target.app, target.component, port)
         for source in sources
         for target in _pods(rendered)
-        for port in (8000, 8001, 8080, 8081, 5432)
+        for port in (8000, 8001, 8002, 8080, 8081, 5432)
         if _allowed(policies, source, target, port)
     }
 
@@ -156,8 +156,9 @@ def test_metrics_are_read_by_those_who_are_named(charts: Folder) -> None:
 
     web = {("", service, "web", 8000) for service in SERVICES}
     events = {("", service, "events", 8001) for service in SERVICES}
+    worker = {("", service, "worker", 8002) for service in SERVICES}
     gateway = {("", "gateway", "gateway", port) for port in (8080, 8081)}
-    assert _paths(shop, [prometheus]) == web | events | gateway
+    assert _paths(shop, [prometheus]) == web | events | worker | gateway
 
 
 def test_a_service_that_nobody_calls_is_closed_to_all(charts: Folder) -> None:

@@ -91,8 +91,26 @@ def test_what_has_no_port_must_stay_up_for_a_while_to_count(
     for process in ("worker", "beat"):
         container = _container(minimal[service], f"{service}-{process}")
 
-        assert not {"livenessProbe", "readinessProbe", "startupProbe", "ports"} & set(container)
+        assert not {"livenessProbe", "readinessProbe", "startupProbe"} & set(container)
         assert minimal[service].one("Deployment", f"{service}-{process}")["spec"]["minReadySeconds"] == 10
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_process_but_the_beat_tells_its_metrics_where_its_annotations_say(
+    minimal: dict[str, Rendered], service: str
+) -> None:
+    for process, variable in (
+        ("web", "PORT"),
+        ("events", "EVENTS_HEALTH_PORT"),
+        ("worker", "WORKER_HEALTH_PORT"),
+    ):
+        (port,) = _container(minimal[service], f"{service}-{process}")["ports"]
+        template = minimal[service].one("Deployment", f"{service}-{process}")["spec"]["template"]
+        told = template["metadata"]["annotations"]["prometheus.io/port"]
+        env = minimal[service].environment(f"{service}-{process}")
+
+        assert told == str(port["containerPort"]) == env[variable]
+        assert env["HOST"] == "0.0.0.0"  # noqa: S104 - Prometheus asks from outside the pod
 
 
 @pytest.mark.parametrize("service", SERVICES)

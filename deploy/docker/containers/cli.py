@@ -15,7 +15,7 @@ from containers import files, manifests
 from containers.engine import Compose
 from shop import services
 from shop.audit import UNREADABLE
-from shop.cli import SETTABLE, only_one
+from shop.cli import SETTABLE, asked_for_traces, only_one
 from shop.envfile import complete, load
 from shop.layout import Layout, find_layout
 from shop.ports import holder
@@ -26,7 +26,7 @@ from shop.report import Progress, fail, table
 #: Seconds until everything must be healthy.
 PATIENCE = 600
 #: Of several containers with one image, the one that is built.
-BUILT = ("gateway", "mail")
+BUILT = ("gateway", "mail", "traces")
 JOBS = ("-migrate", "-seed")
 #: The one-shot container of `make audit`, of a profile of its own.
 AUDIT = "audit"
@@ -272,6 +272,12 @@ def demo(layout: Layout, arguments: argparse.Namespace) -> int:
     ).returncode
 
 
+def trace(layout: Layout, arguments: argparse.Namespace) -> int:
+    """The traces of an order (ORDER=) or a request (REQUEST=) as trees."""
+    _, compose = running(layout)
+    return compose.run("exec", "--no-TTY", "traces", "python", "-m", "traces.show", *asked_for_traces())
+
+
 def audit(arguments: list[str]) -> int:
     """Audit the databases of the running containers; returns the audit's exit code. A report is written on this machine."""
     parser = argparse.ArgumentParser(add_help=False)
@@ -342,7 +348,7 @@ def release(layout: Layout, arguments: argparse.Namespace) -> int:
 
 VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
     verb.__name__.replace("_", "-"): verb
-    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, end_to_end, release)
+    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, trace, end_to_end, release)
 }
 
 

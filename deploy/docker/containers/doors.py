@@ -21,7 +21,11 @@ Target = tuple[str, int]
 
 def targets(found: list[str]) -> dict[str, Target]:
     """By the name that a test looks for in its env file: container and port."""
-    inside = {"REDIS_PORT": ("redis", 6379), "RABBITMQ_PORT": ("rabbitmq", 5672)}
+    inside = {
+        "REDIS_PORT": ("redis", 6379),
+        "RABBITMQ_PORT": ("rabbitmq", 5672),
+        "TRACES_PORT": ("traces", 4318),
+    }
     for service in found:
         inside[f"{prefix(service)}_PORT"] = (f"{service}-web", 8000)
         inside[f"{prefix(service)}_POSTGRES_PORT"] = (f"postgres-{service.removeprefix('svc-')}", 5432)

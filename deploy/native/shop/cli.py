@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from shop import gateway, postgres, releases, rolling, services, stack, supervisor
+from shop import gateway, monitoring, postgres, releases, rolling, services, stack, supervisor
 from shop.envfile import load
 from shop.layout import Layout, find_layout
+from shop.ports import holder
 from shop.problems import Problem
 from shop.report import Progress, fail, table
 
@@ -243,6 +244,35 @@ def _client(shop: stack.Stack, script: str, *options: str, **more: str) -> int:
     return subprocess.run(command, cwd=shop.layout.root / "tests", env=env, check=False).returncode
 
 
+def asked_for_traces() -> list[str]:
+    """What make was told: the options of `traces.show`."""
+    return [f"--{name}={value}" for name in ("order", "request") if (value := os.environ.get(name.upper()))]
+
+
+def trace(layout: Layout, arguments: argparse.Namespace) -> int:
+    """The traces of an order (ORDER=) or a request (REQUEST=) as trees."""
+    shop = running(layout)
+    env = {"TRACES_PORT": shop.env["TRACES_PORT"], **services.runtime(layout)}
+    command = [str(layout.python), "-m", "traces.show", *asked_for_traces()]
+    return subprocess.run(command, cwd=layout.root / "deploy", env=env, check=False).returncode
+
+
+def prometheus(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Prometheus over the running shop, in the foreground, until Ctrl-C."""
+    shop = running(layout)
+    port = os.environ.get("PROMETHEUS_PORT") or "9090"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise Problem(f"PROMETHEUS_PORT must be a port from 1 to 65535, not {port}.")
+    if other := holder(int(port)):
+        raise Problem(f"Port {port} is in use by {other}: make prometheus PROMETHEUS_PORT={int(port) + 1}.")
+    configured = monitoring.configure(layout, shop.env, shop.services)
+    print(f"Prometheus: http://localhost:{port}  (Ctrl-C ends it)", flush=True)
+    command = monitoring.command(configured, layout.data / "prometheus", int(port))
+    with suppress(KeyboardInterrupt):
+        return subprocess.run(command, check=False).returncode
+    return 0
+
+
 def test(layout: Layout, arguments: argparse.Namespace) -> int:
     from shop.testing import run_tests
 
@@ -311,6 +341,8 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
         secrets_check,
         demo,
         bench_checkout,
+        trace,
+        prometheus,
         test,
         test_faults,
         test_breaks,

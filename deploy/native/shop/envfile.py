@@ -21,7 +21,7 @@ _LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _VALUE = re.compile(r"[A-Za-z0-9_.,:/@+=~ -]*")
 #: Of a service that another branch has, or of the tests: kept, so that changing branches does not change the file.
 _ABSENT = re.compile(
-    r"(SVC_[A-Z]+|SHARED_LIB)_(PORT|SECRET_KEY|DATABASE_PASSWORD|REDIS_PASSWORD|RABBITMQ_PASSWORD)"
+    r"(SVC_[A-Z]+|SHARED_LIB)_(PORT|EVENTS_PORT|WORKER_PORT|SECRET_KEY|DATABASE_PASSWORD|REDIS_PASSWORD|RABBITMQ_PASSWORD)"
 )
 #: Of a secret that is being replaced (`shop.rotation`), and which of two logins a service has.
 _ROTATION = re.compile(
@@ -38,6 +38,7 @@ STORE_PORTS = (
     "EPMD_PORT",
     "MAIL_SMTP_PORT",
     "MAIL_WEB_PORT",
+    "TRACES_PORT",
     "SANDBOX_PORT",
     "GATEWAY_ADMIN_PORT",
 )
@@ -51,6 +52,8 @@ SECRETS = {
     "SANDBOX_API_KEY": "what svc-payments bears when it calls the sandbox provider",
     "SANDBOX_WEBHOOK_SECRET": "what the sandbox provider signs its webhooks with",
 }
+#: Where the web process of a service answers, and where events and worker tell their metrics.
+SERVICE_PORTS = ("PORT", "EVENTS_PORT", "WORKER_PORT")
 SERVICE_SECRETS = {
     "SECRET_KEY": "Django's key",
     "DATABASE_PASSWORD": "the PostgreSQL role",
@@ -86,6 +89,11 @@ def _currency(value: str) -> str | None:
 
 def _level(value: str) -> str | None:
     return None if value in {"DEBUG", "INFO", "WARNING", "ERROR"} else "DEBUG, INFO, WARNING or ERROR"
+
+
+def _ratio(value: str) -> str | None:
+    good = re.fullmatch(r"0|1|0?\.[0-9]{1,6}|[01]\.0{1,6}", value)
+    return None if good else "the share of requests that are traced, from 0 to 1"
 
 
 def _ip(value: str) -> str | None:
@@ -133,10 +141,12 @@ def known_keys(services: Iterable[str]) -> dict[str, Key]:
         ),
         "SHOP_CURRENCY": Key(lambda: "USD", _currency, "Settings", "the currency of the shop"),
         "LOG_LEVEL": Key(lambda: "INFO", _level, "Settings", "the least that is logged"),
+        "TRACE_RATIO": Key(lambda: "1", _ratio, "Settings", "the share of requests that are traced"),
         "STOREFRONT_URL": Key(lambda: "http://localhost:3000", _url, "Settings", "where links in mails lead"),
         "EMAIL_FROM": Key(lambda: "shop@example.com", _address, "Settings", "whom mails are from"),
     }
-    for name in (*STORE_PORTS, *(f"{prefix(service)}_PORT" for service in services)):
+    ports = [f"{prefix(service)}_{suffix}" for service in services for suffix in SERVICE_PORTS]
+    for name in (*STORE_PORTS, *ports):
         heading = "Ports inside, on the loopback address; change any that collides"
         keys[name] = Key(str, _port, heading, "a port inside")
     for name, text in SECRETS.items():

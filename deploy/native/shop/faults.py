@@ -145,7 +145,7 @@ class _Run:
         postgres.remove_data(self.layout)
         shutil.rmtree(self.layout.state, ignore_errors=True)
         try:
-            given = {"GATEWAY_PORT": str(choose_block(1)[0])}
+            given = {"GATEWAY_PORT": str(choose_block(1)[0]), "TRACE_RATIO": "0"}
             shop = self.shop = stack.create(self.layout, self.progress, given, testing=True)
             self.progress.say(f"starting a throwaway stack, SEED={self.seed}")
             code = 0

@@ -7,6 +7,7 @@ from shop import pages, tools
 from shop.envfile import prefix
 from shop.layout import Layout
 from shop.program import Program
+from shop.services import collector_url
 
 #: Names of `.env` that the gateway reads beside those of every stack.
 LIMITS = "GATEWAY_LIMIT_"
@@ -38,6 +39,8 @@ def environment(layout: Layout, env: dict[str, str], services: list[str]) -> dic
         "REDIS_USER": "gateway",
         "MEDIA_ROOT": str(layout.media),
         "DOCS_ROOT": str(pages.folder(layout)),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector_url(env),
+        "TRACE_RATIO": env["TRACE_RATIO"],
         "MAIL_WEB_URL": f"http://127.0.0.1:{env['MAIL_WEB_PORT']}",
         "SANDBOX_URL": f"http://127.0.0.1:{env['SANDBOX_PORT']}",
         **{

@@ -80,7 +80,7 @@ def checks(layout: Layout) -> Iterator[Check]:
         yield types("shared-lib", "src", config, {**its, "PYTHONPATH": f"{library}:{library}/tests"})
     for name, targets in (
         ("deploy/native", "shop"),
-        ("deploy", "mail apidocs audit release migrationlint backup envdocs"),
+        ("deploy", "mail traces apidocs audit release migrationlint backup envdocs"),
         ("deploy/docker", "containers"),
         ("gateway", "tests bench"),
         ("tests", "faults breaks"),

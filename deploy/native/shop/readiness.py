@@ -36,6 +36,7 @@ class Readiness:
         for service in self._services:
             self.port("http", f"{prefix(service)}_PORT", f"{service}-web", "/readyz")
         self.port("http", "MAIL_WEB_PORT", "mail", "/healthz")
+        self.port("http", "TRACES_PORT", "traces", "/healthz")
         self.port("http", "SANDBOX_PORT", "sandbox", "/healthz")
         if gateway.present(self._layout):
             self.port("http", "GATEWAY_PORT", "gateway", "/readyz")

@@ -28,6 +28,11 @@ def base_url(env: dict[str, str]) -> str:
     return f"http://localhost:{env['GATEWAY_PORT']}"
 
 
+def collector_url(env: dict[str, str]) -> str:
+    """Where spans go."""
+    return f"http://127.0.0.1:{env['TRACES_PORT']}"
+
+
 def environment(layout: Layout, env: dict[str, str], service: str, services: list[str]) -> dict[str, str]:
     """What every process of a service gets: the secrets of this service, and no other's."""
     mine = {
@@ -43,6 +48,7 @@ def environment(layout: Layout, env: dict[str, str], service: str, services: lis
         "STOREFRONT_URL": env["STOREFRONT_URL"],
         "SHOP_CURRENCY": env["SHOP_CURRENCY"],
         "LOG_LEVEL": env["LOG_LEVEL"],
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector_url(env),
         **{f"{prefix(other)}_URL": f"http://127.0.0.1:{env[f'{prefix(other)}_PORT']}" for other in services},
         **_own(layout, env, service),
         **runtime(layout),
@@ -90,22 +96,35 @@ def programs(
     """web, events and worker of one service, of the release that runs or of the one in `home`."""
     home = home or releases.current(layout, service)
     common = {**environment(layout, env, service, services), **home.environment}
-    port = env[f"{prefix(service)}_PORT"]
+    ports = {
+        "web": env[f"{prefix(service)}_PORT"],
+        "events": env[f"{prefix(service)}_EVENTS_PORT"],
+        "worker": env[f"{prefix(service)}_WORKER_PORT"],
+    }
     stores = (Wait("postgres", int(env["POSTGRES_PORT"])), Wait("redis", int(env["REDIS_PORT"])))
     broker = Wait("amqp", int(env["RABBITMQ_PORT"]))
     # What is no number is the program's to complain about.
     workers = found if (found := common.get("WEB_WORKERS", "1")).isdigit() else "1"
-    extra = {"web": {"HOST": "127.0.0.1", "PORT": port}, "events": {}, "worker": {"EMBEDDED_BEAT": "true"}}
+    extra = {
+        "web": {"PORT": ports["web"]},
+        "events": {"EVENTS_HEALTH_PORT": ports["events"]},
+        "worker": {"WORKER_HEALTH_PORT": ports["worker"], "EMBEDDED_BEAT": "true"},
+    }
     return [
         Program(
             name=f"{service}-{process}",
             phase="services",
             cwd=home.folder,
             argv=[str(home.python), "-m", "shared_lib.server", process],
-            env={**common, "DATABASE_APPLICATION_NAME": f"{service}-{process}", **extra[process]},
+            env={
+                **common,
+                "HOST": "127.0.0.1",
+                "DATABASE_APPLICATION_NAME": f"{service}-{process}",
+                **extra[process],
+            },
             waits=stores if process == "web" else (*stores, broker),
-            listens=(int(port),) if process == "web" else (),
-            listen=Listen(int(port), workers=int(workers)) if process == "web" else None,
+            listens=(int(ports[process]),),
+            listen=Listen(int(ports["web"]), workers=int(workers)) if process == "web" else None,
         )
         for process in PROCESSES
     ]
@@ -176,6 +195,23 @@ def mail(layout: Layout, env: dict[str, str]) -> Program:
             "MAIL_SMTP_PORT": env["MAIL_SMTP_PORT"],
             "MAIL_WEB_PORT": env["MAIL_WEB_PORT"],
             "MAIL_FOLDER": str(layout.data / "mail"),
+            **runtime(layout),
+        },
+    )
+
+
+def traces(layout: Layout, env: dict[str, str]) -> Program:
+    """The collector of traces of dev."""
+    return Program(
+        name="traces",
+        phase="stores",
+        cwd=layout.root / "deploy",
+        argv=[str(layout.python), "-m", "traces"],
+        listens=(int(env["TRACES_PORT"]),),
+        env={
+            "TRACES_HOST": "127.0.0.1",
+            "TRACES_PORT": env["TRACES_PORT"],
+            "TRACES_FILE": str(layout.data / "traces" / "traces.sqlite3"),
             **runtime(layout),
         },
     )

@@ -65,6 +65,7 @@ class Stack:
         found = [*rabbitmq.programs(layout, env), postgres.program(layout, env), redis.program(layout, env)]
         if (layout.root / "deploy" / "mail" / "__main__.py").exists():
             found.append(services.mail(layout, env))
+        found.append(services.traces(layout, env))
         if self.stores_only:
             return found
         if (layout.root / "svc-payments" / "sandbox").exists():
@@ -162,8 +163,8 @@ class Stack:
             )
 
     def infrastructure(self) -> None:
-        """Stores and mail catcher run; PostgreSQL and Redis answer; RabbitMQ, the slowest, may still boot."""
-        self.start(["epmd", "rabbitmq", "redis", "mail", "sandbox"])
+        """Stores, mail catcher and collector run; PostgreSQL and Redis answer; RabbitMQ, the slowest, may still boot."""
+        self.start(["epmd", "rabbitmq", "redis", "mail", "traces", "sandbox"])
         if not postgres.installed(self.layout):
             self.progress.say("making the PostgreSQL cluster")
         postgres.create_cluster(self.layout, self.env, durable=not self.testing)
@@ -369,4 +370,4 @@ def _phase(name: str) -> str:
         return "edge"
     if name == "epmd":
         return "names"
-    return "stores" if name in {"postgres", "redis", "rabbitmq", "mail"} else "services"
+    return "stores" if name in {"postgres", "redis", "rabbitmq", "mail", "traces"} else "services"

@@ -184,6 +184,7 @@ _COMMON_SETTINGS: Values = {
     "DRAIN_SECONDS": 12.5,
     "JWKS_URL": "https://id.example.com/keys",
     "LOG_LEVEL": "WARNING",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
     "RELAY_SILENCE_MS": 6000,
     "REQUEST_TIMEOUT_SECONDS": 7.5,
 }
@@ -245,7 +246,9 @@ _GATEWAY_SETTINGS: Values = {
     "GATEWAY_TIME_NORMAL": 5,
     "GATEWAY_WORKERS": 4,
     "LOG_LEVEL": "ERROR",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
     "SVC_NOTIFICATIONS_LIVE_URL": "http://live:8000",
+    "TRACE_RATIO": 0.05,
 }
 
 

@@ -2,6 +2,7 @@
 {{- define "service-lib.deployment" -}}
 {{- $config := index .root.Values .component }}
 {{- $port := dict "web" 8000 "events" 8001 | dig .component 0 }}
+{{- $metrics := dict "worker" 8002 | dig .component $port }}
 {{- $name := printf "%s-%s" .root.Chart.Name .component }}
 ---
 apiVersion: apps/v1
@@ -34,7 +35,7 @@ spec:
       {{- include "service-lib.selector" . | nindent 6 }}
   template:
     metadata:
-      {{- include "service-lib.podAnnotations" (dict "root" .root "port" $port) | nindent 6 }}
+      {{- include "service-lib.podAnnotations" (dict "root" .root "port" $metrics) | nindent 6 }}
       labels:
         {{- with .root.Values.podLabels }}
         {{- toYaml . | nindent 8 }}
@@ -80,6 +81,12 @@ spec:
             timeoutSeconds: 5
             failureThreshold: 3
           {{- else }}
+          {{- if $metrics }}
+          ports:
+            - name: metrics
+              containerPort: {{ $metrics }}
+              protocol: TCP
+          {{- end }}
           {{- /* No probes: the process ends itself when a task is stuck past its hard limit, waits by itself for a lost broker,
                  and nobody routes to it. An exec probe would load Django every few seconds to learn no more. */}}
           {{- end }}

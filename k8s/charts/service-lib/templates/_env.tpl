@@ -21,7 +21,7 @@ them rolls the pods; secrets are named, never rendered.
 {{- else if eq .component "events" }}
 {{- $plain = merge $plain (dict "HOST" "0.0.0.0" "EVENTS_HEALTH_PORT" "8001") }}
 {{- else if eq .component "worker" }}
-{{- $plain = merge $plain (dict "EMBEDDED_BEAT" "false") }}
+{{- $plain = merge $plain (dict "EMBEDDED_BEAT" "false" "HOST" "0.0.0.0" "WORKER_HEALTH_PORT" "8002") }}
 {{- end }}
 {{- range $name, $_ := $values.secrets.files }}
 {{- $_ := set $plain $name (printf "/run/secrets/shop/%s" $name) }}

@@ -74,5 +74,6 @@ spec:
 {{- $from = concat $from .Values.networkPolicy.extraFrom .Values.global.metricsFrom }}
 {{- include "service-lib.allowIngress" (dict "root" . "component" "web" "port" 8000 "from" $from) }}
 {{- include "service-lib.allowIngress" (dict "root" . "component" "events" "port" 8001 "from" .Values.global.metricsFrom) }}
+{{- include "service-lib.allowIngress" (dict "root" . "component" "worker" "port" 8002 "from" .Values.global.metricsFrom) }}
 {{- end }}
 {{- end }}
