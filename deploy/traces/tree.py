@@ -27,7 +27,7 @@ class Node:
 def roots(spans: Iterable[Span]) -> list[Node]:
     """The spans of one trace as trees: those whose parent is not here come first in none."""
     nodes = {span["span"]: Node(span) for span in spans}
-    tops = []
+    tops: list[Node] = []
     for node in nodes.values():
         parent = nodes.get(node.span["parent"])
         (parent.children if parent else tops).append(node)

@@ -40,8 +40,10 @@ def enqueue(task: Task, *args: Any, **kwargs: Any) -> None:
     # A hint of a savepoint that was rolled back is gone from this list; of one that still can be, so would this one be.
     waiting = transaction.get_connection().run_on_commit
     origin = {"request_id": context.request_id(), "traceparent": context.traceparent()}
-    if not any(isinstance(one, partial) and one.func is _send and one.args == hint for _, one, _ in waiting):
-        transaction.on_commit(partial(_send, *hint, origin=origin), robust=True)
+    if not any(
+        isinstance(one, partial) and one.func is _deliver and one.args[1:] == hint for _, one, _ in waiting
+    ):
+        transaction.on_commit(partial(_deliver, origin, *hint), robust=True)
 
 
 class _Circuit:
@@ -93,8 +95,13 @@ def _load_app() -> None:
     import_module(getattr(settings, "JOBS_APP", "config.celery"))
 
 
-def _send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], *, origin: dict[str, str]) -> None:
+def _deliver(origin: dict[str, str], task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """`origin` is the work that asked: by the time of the commit another one of the same batch may be at hand."""
+    with context.resumed(**origin):
+        _send(task, args, kwargs)
+
+
+def _send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     name = task.name
     if _circuit.is_open:
         HINTS.labels(name, "skipped").inc()
@@ -102,7 +109,6 @@ def _send(task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], *, origin: 
     try:
         with (
             around("jobs.hint"),
-            context.resumed(**origin),
             tracing.span(f"hint {name}", "producer", {"messaging.system": "rabbitmq"}),
         ):
             _publish(task, args, kwargs)
