@@ -17,7 +17,6 @@ from psycopg_pool import PoolTimeout
 from shared_lib.jobs.rows import DueModel
 from shared_lib.observability import expose
 
-
 DUE = Gauge(
     "shop_job_rows_due",
     "Rows whose time has come and that nobody works on",
