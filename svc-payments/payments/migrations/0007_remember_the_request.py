@@ -7,12 +7,12 @@ import shared_lib.observability.context
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orders", "0005_lines_of_earlier_parcels"),
+        ("payments", "0006_validate_payments_of_nothing"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="checkoutsaga",
+            model_name="paymentattempt",
             name="request_id",
             field=models.CharField(
                 db_default="",
@@ -22,28 +22,7 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
-            model_name="checkoutsaga",
-            name="traceparent",
-            field=models.CharField(
-                blank=True,
-                db_default="",
-                default=shared_lib.observability.context.traceparent,
-                editable=False,
-                max_length=55,
-            ),
-        ),
-        migrations.AddField(
-            model_name="order",
-            name="request_id",
-            field=models.CharField(
-                db_default="",
-                default=shared_lib.observability.context.request_id,
-                editable=False,
-                max_length=128,
-            ),
-        ),
-        migrations.AddField(
-            model_name="order",
+            model_name="paymentattempt",
             name="traceparent",
             field=models.CharField(
                 blank=True,
@@ -65,6 +44,27 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="refund",
+            name="traceparent",
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                default=shared_lib.observability.context.traceparent,
+                editable=False,
+                max_length=55,
+            ),
+        ),
+        migrations.AddField(
+            model_name="webhookevent",
+            name="request_id",
+            field=models.CharField(
+                db_default="",
+                default=shared_lib.observability.context.request_id,
+                editable=False,
+                max_length=128,
+            ),
+        ),
+        migrations.AddField(
+            model_name="webhookevent",
             name="traceparent",
             field=models.CharField(
                 blank=True,

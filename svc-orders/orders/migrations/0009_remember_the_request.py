@@ -7,12 +7,12 @@ import shared_lib.observability.context
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("payments", "0004_refund_rules"),
+        ("orders", "0008_validate_rejected_returns"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="paymentattempt",
+            model_name="checkoutsaga",
             name="request_id",
             field=models.CharField(
                 db_default="",
@@ -22,7 +22,28 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
-            model_name="paymentattempt",
+            model_name="checkoutsaga",
+            name="traceparent",
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                default=shared_lib.observability.context.traceparent,
+                editable=False,
+                max_length=55,
+            ),
+        ),
+        migrations.AddField(
+            model_name="order",
+            name="request_id",
+            field=models.CharField(
+                db_default="",
+                default=shared_lib.observability.context.request_id,
+                editable=False,
+                max_length=128,
+            ),
+        ),
+        migrations.AddField(
+            model_name="order",
             name="traceparent",
             field=models.CharField(
                 blank=True,
@@ -44,27 +65,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="refund",
-            name="traceparent",
-            field=models.CharField(
-                blank=True,
-                db_default="",
-                default=shared_lib.observability.context.traceparent,
-                editable=False,
-                max_length=55,
-            ),
-        ),
-        migrations.AddField(
-            model_name="webhookevent",
-            name="request_id",
-            field=models.CharField(
-                db_default="",
-                default=shared_lib.observability.context.request_id,
-                editable=False,
-                max_length=128,
-            ),
-        ),
-        migrations.AddField(
-            model_name="webhookevent",
             name="traceparent",
             field=models.CharField(
                 blank=True,
