@@ -16,6 +16,7 @@ from uuid import UUID
 
 import amqp
 from amqp.exceptions import AMQPError
+from amqp.method_framing import frame_writer
 from kombu import Connection
 from kombu.exceptions import KombuError
 
@@ -30,6 +31,7 @@ CONFIRM_SECONDS = 5.0
 # One wait for confirmations a batch: 500 carry half as many events again as 100. A crash repeats at most one batch.
 BATCH = 500
 PREFETCH = 200
+PIECE_BYTES = 64 * 1024
 # Long enough to read what lies in the socket's buffer.
 _NO_WINDOW_SECONDS = 0.0002
 REPLAY_HEADER = "x-shop-replay"
@@ -114,6 +116,36 @@ def broker_errors() -> Iterator[None]:
         raise BusUnavailable(f"the connection was lost ({error})") from error
 
 
+class Cork:
+    """Between py-amqp's writer of frames and the socket: what is written in `held()` goes out in pieces of `PIECE_BYTES`.
+
+    The library writes each message to the socket, which wakes the broker each time: a fifth of what sending one costs.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._pieces: bytearray | None = None
+
+    def write(self, frame: bytes | memoryview) -> None:
+        if self._pieces is None:
+            self._transport.write(frame)
+            return
+        self._pieces += frame
+        if len(self._pieces) >= PIECE_BYTES:
+            self._transport.write(bytes(self._pieces))
+            self._pieces.clear()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        self._pieces = bytearray()
+        try:
+            yield
+            if self._pieces:
+                self._transport.write(bytes(self._pieces))
+        finally:
+            self._pieces = None
+
+
 class Link:
     """One connection with one channel."""
 
@@ -125,6 +157,7 @@ class Link:
             connect_timeout=CONNECT_SECONDS,
             transport_options={
                 "write_timeout": CONFIRM_SECONDS,
+                "frame_writer": self._frame_writer,
                 "client_properties": {"connection_name": f"{service} {role}"},
             },
         )
@@ -139,6 +172,10 @@ class Link:
         except BaseException:
             self.close()
             raise
+
+    def _frame_writer(self, connection: amqp.Connection, transport: Any) -> Any:
+        self._cork = Cork(transport)
+        return frame_writer(connection, self._cork)
 
     def declare(self) -> None:
         with broker_errors():
@@ -224,8 +261,9 @@ class Publisher(Link):
         self._returned.clear()
         self._refused, self._confirmed = [], []
         with broker_errors():
-            for outgoing in batch:
-                self._send(outgoing, replay_to)
+            with self._cork.held():
+                for outgoing in batch:
+                    self._send(outgoing, replay_to)
             self._await_confirms()
         result = PublishResult(refused=self._refused)
         for event_id in self._confirmed:
