@@ -1,8 +1,8 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart upgrade rollback shell seed demo audit trace prometheus venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs settings-docs backup restore secrets-check
-export SERVICE RUNTIME BACKUP FORCE SEED CHECKOUTS SCENARIO BREAK VERSION MANIFESTS AGAINST TESTS DIRTY ORDER REQUEST PROMETHEUS_PORT
+.PHONY: help up down clean ps logs restart upgrade rollback shell seed demo audit trace prometheus venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs settings-docs backup restore rotate secrets-check
+export SERVICE RUNTIME BACKUP FORCE SECRET NOW SEED CHECKOUTS SCENARIO BREAK VERSION MANIFESTS AGAINST TESTS DIRTY ORDER REQUEST PROMETHEUS_PORT
 
 ## Run the shop
 
@@ -27,6 +27,9 @@ backup:  ## Everything the running shop holds, of one moment, into .local/backup
 	@deploy/shop backup
 restore:  ## A stack of what a backup holds (BACKUP=FOLDER, else the newest; FORCE=1 replaces what is there)
 	@deploy/shop restore
+
+rotate:  ## Another value for a secret or key pair, no request refused (SECRET=NAME or all; NOW=1 ends what the old one signed)
+	@deploy/shop rotate
 
 ## Look inside
 

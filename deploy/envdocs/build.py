@@ -16,7 +16,7 @@ Every environment variable that anything here reads. Made from the code by `make
 A variable that is missing, malformed or out of its range, and one whose name can only be a misspelt one, stops the process at
 start with a sentence that names it and never shows its value. Misspelt is what nobody reads and differs from a name that is
 read by about a letter in ten; in `.env` every unknown name, and at the gateway every unknown `GATEWAY_` too. What else stands in
-an environment belongs to others.
+an environment belongs to others. Secrets, and how each is changed, are in [secrets](secrets.md).
 """
 COLUMNS = ("variable", "what it must be", "default", "required", "secret", "what it does")
 

@@ -26,6 +26,8 @@ LIBRARIES = {
 COMMAND_LINE = (
     ("RUNTIME", "docker or native", "what runs, else what the machine has", "what the shop runs as"),
     ("SERVICE", "a service, program or suite", "all", "what a verb is about"),
+    ("SECRET", "names, separated by commas", "-", "`rotate`: which secrets, or `all`"),
+    ("NOW", "1", "-", "`rotate`: what the old value signed ends at once"),
     (
         "VERSION",
         "a version such as 1.2.0",

@@ -311,6 +311,14 @@ def restore(layout: Layout, arguments: argparse.Namespace) -> int:
         return put_back(layout, arguments)
 
 
+def rotate(layout: Layout, arguments: argparse.Namespace) -> int:
+    from shop.rotation import run
+
+    shop = running(layout)
+    with only_one(layout):
+        return run(shop, arguments)
+
+
 def secrets_check(layout: Layout, arguments: argparse.Namespace) -> int:
     from shop.secrets_check import run
 
@@ -338,6 +346,7 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
         seed,
         backup,
         restore,
+        rotate,
         secrets_check,
         demo,
         bench_checkout,

@@ -65,6 +65,7 @@ def _head(layout: Layout, env: dict[str, str]) -> str:
         f"pidfile={layout.run}/supervisord.pid\nchildlogdir={layout.logs}\nsilent=true\numask=077\nminfds=1024\n{user}"
         f"[inet_http_server]\nport=127.0.0.1:{env['SUPERVISOR_PORT']}\nusername={USER}\npassword={env['SUPERVISOR_PASSWORD']}\n"
         "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
+        "[rpcinterface:shop]\nsupervisor.rpcinterface_factory=shop.supervisor_password:make\n"
     )
 
 
@@ -130,6 +131,17 @@ class Calls:
 
 def _url(env: dict[str, str]) -> str:
     return f"http://{USER}:{env['SUPERVISOR_PASSWORD']}@127.0.0.1:{env['SUPERVISOR_PORT']}/RPC2"
+
+
+def change_password(env: dict[str, str], new: str) -> None:
+    """The running supervisor takes `new` only from now on. Raises xmlrpc.client.ProtocolError when it does not know the old one."""
+    try:
+        with xmlrpc.client.ServerProxy(_url(env)) as proxy:
+            proxy.shop.change_password(new)
+    except xmlrpc.client.Fault:
+        raise Problem(
+            "The supervisor was started by an older version: `make down`, then `make up`."
+        ) from None
 
 
 def states(rpc: Calls) -> dict[str, dict[str, Any]]:
