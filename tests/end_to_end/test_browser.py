@@ -1,50 +1,58 @@
 """The pages that a buyer sees, in a real browser: to the payment provider's 3-D Secure page and back to the storefront.
 
-The storefront is not part of the shop: its pages are answered in the browser itself.
+The storefront is not part of the shop: a server of this test stands for it.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import expect as see
+from pytest_httpserver import HTTPServer
 from storefront import Json, Storefront, eventually, expect
 
 RETURN_PATH = "/checkout/return"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The distribution's own, which `make test` installs (deploy/native/packages.txt)."""
+def storefront_url(stack_env: dict[str, str]) -> str:
+    return stack_env["STOREFRONT_URL"]
+
+
+@pytest.fixture(scope="module")
+def storefront() -> Iterator[HTTPServer]:
+    """Every path of the storefront is a page with its name."""
+    with HTTPServer(host="127.0.0.1") as server:
+        page = "<!doctype html><title>Storefront</title><h1>Storefront</h1>"
+        server.expect_request(re.compile(".*")).respond_with_data(page, content_type="text/html")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser(storefront_url: str, storefront: HTTPServer) -> Iterator[Browser]:
+    """The distribution's own, which `make test` installs (deploy/native/packages.txt).
+
+    It finds the storefront at our server, whatever may listen at the storefront's real address.
+    """
     program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     assert program, "there is no chromium-headless-shell: `make test` installs it"
+    rule = f"MAP {urlsplit(storefront_url).netloc} 127.0.0.1:{storefront.port}"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program)
+        browser = playwright.chromium.launch(executable_path=program, args=[f"--host-resolver-rules={rule}"])
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def storefront_url(stack_env: dict[str, str]) -> str:
-    return stack_env["STOREFRONT_URL"]
-
-
-@pytest.fixture
-def page(browser: Browser, storefront_url: str) -> Iterator[Page]:
-    """A new window in which the storefront has pages; nothing in it may fail."""
-
-    def answer(route: Route) -> None:
-        route.fulfill(
-            content_type="text/html", body="<!doctype html><title>Storefront</title><h1>Storefront</h1>"
-        )
-
+def page(browser: Browser) -> Iterator[Page]:
+    """A new window; nothing in it may fail."""
     context = browser.new_context()
     context.set_default_timeout(20_000)
-    context.route(f"{storefront_url}/**", answer)
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
