@@ -73,6 +73,11 @@ COMMAND_LINE = (
     ("CART_STATEFUL_EXAMPLES", "a whole number", "of the test", "svc-cart's tests: random sequences"),
     ("STATEFUL_LIVES", "a whole number", "of the test", "random sequences of other tests"),
     ("STATEFUL_STEPS", "a whole number", "of the test", "their length"),
+    ("ORDERS_LIVES", "a whole number", "of the test", "svc-orders' tests: random lives"),
+    ("ORDERS_LIFE_STEPS", "a whole number", "of the test", "their length"),
+    ("ORDER", "an id or a number", "-", "`trace`: the order"),
+    ("REQUEST", "text", "-", "`trace`: the X-Request-Id, instead of an order"),
+    ("PROMETHEUS_PORT", "a port", "9090", "`prometheus`: where it listens"),
     ("MIRROR", "an absolute URL", "apt's", "`deploy/docker/bases.sh`: the mirror of Debian"),
     ("GATEWAY_IMAGE", "text", "shop/gateway:dev", "`deploy/docker/test-gateway.sh`: the image to test"),
 )
@@ -89,6 +94,7 @@ COMPOSE = {
     "RABBITMQ_IMAGE": "RabbitMQ",
     "MAIL_WEB_URL": "the mail catcher; empty without the profile `dev`",
     "SANDBOX_URL": "the sandbox provider; empty without the profile `dev`",
+    "COLLECTOR_URL": "the collector of traces; empty without the profile `dev`",
     "DEV_HOSTS": "the containers of the profile `dev`; empty without it",
 }
 #: What programs set for their own children or for their tests; nobody else does.
@@ -98,6 +104,8 @@ INTERNAL = frozenset(
         *("SHOP_FAILPOINTS", "SHOP_FAULT_REPORTS", "SHOP_PROXY_CONTROL", "BENCH_ORDERS_DATABASE"),
         *("LISTEN_FDS", "LISTEN_PID", "READY_FD"),
         *("BENCH_PUBLIC_KEY", "HEALTHCHECK_AMQP_PORT", "SVC_ORDERS_POSTGRES_PORT"),
+        *("SVC_PAYMENTS_POSTGRES_PORT", "SHOP_DOORS_FILE", "SHOP_PROCESS", "SUPERVISOR_PASSWORD_NEXT"),
+        "PYTHONPYCACHEPREFIX",
     )
 )
 
@@ -223,29 +231,20 @@ def _others(names: list[str]) -> Iterable[Section]:
     from audit.cli import variable
     from mail.settings import VARIABLES as MAIL
     from shop.envfile import known_keys
+    from traces.settings import VARIABLES as TRACES
 
-    sandbox: dict[str, tuple[str | None, str]] = import_module("sandbox.settings").VARIABLES
     yield Section(title="The gateway", text="`gateway/bin/render` checks them.", rows=gateway())
     yield Section(
         title="The sandbox provider",
         text="Of dev and tests; the two secrets may come as files.",
-        rows=[
-            Row(
-                name=name,
-                wanted="",
-                default=default or "",
-                required="yes" if default is None else "no",
-                secret=text.startswith("secret"),
-                text=_plain(text),
-            )
-            for name, (default, text) in sandbox.items()
-        ],
+        rows=_defaulted(import_module("sandbox.settings").VARIABLES),
     )
     yield Section(
         title="The mail catcher",
         text="Of dev and tests.",
         rows=[Row(name=name, wanted="", required="yes", text=text) for name, text in MAIL.items()],
     )
+    yield Section(title="The collector of traces", text="Of dev and tests.", rows=_defaulted(TRACES))
     yield Section(
         title="The audit",
         text="`make audit` sets them; each may come as a file.",
@@ -291,6 +290,21 @@ def _others(names: list[str]) -> Iterable[Section]:
             for name, text in COMPOSE.items()
         ],
     )
+
+
+def _defaulted(variables: dict[str, tuple[str | None, str]]) -> list[Row]:
+    """By name: the default, None where there must be a value, and the meaning."""
+    return [
+        Row(
+            name=name,
+            wanted="",
+            default=default or "",
+            required="yes" if default is None else "no",
+            secret=text.startswith("secret"),
+            text=_plain(text),
+        )
+        for name, (default, text) in variables.items()
+    ]
 
 
 def _interpolated() -> dict[str, str]:

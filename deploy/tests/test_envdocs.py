@@ -169,3 +169,24 @@ def test_the_mail_catcher_says_what_is_wrong(changes, sentence):
     assert Settings.of(good).smtp_port == 1
     with pytest.raises(BadSettings, match=sentence):
         Settings.of({name: value for name, value in {**good, **changes}.items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"TRACES_FILE": None}, '"TRACES_FILE" is not set'),
+        ({"TRACES_PORT": "65536"}, '"TRACES_PORT" must be a whole number from 1 to 65535'),
+        ({"TRACES_MOST_SPANS": "many"}, '"TRACES_MOST_SPANS" must be a whole number'),
+        (
+            {"TRACES_FILES": "/x"},
+            '"TRACES_FILES" is not a setting of the collector of traces; TRACES_FILE is',
+        ),
+    ],
+)
+def test_the_collector_of_traces_says_what_is_wrong(changes, sentence):
+    from traces.settings import BadSettings, Settings
+
+    good = {"TRACES_HOST": "127.0.0.1", "TRACES_PORT": "1", "TRACES_FILE": "/nowhere"}
+    assert Settings.of(good).most_spans == 200_000
+    with pytest.raises(BadSettings, match=sentence):
+        Settings.of({name: value for name, value in {**good, **changes}.items() if value is not None})

@@ -1,18 +1,22 @@
-"""Run by the local stack: `python -m traces`. Settings: TRACES_HOST, TRACES_PORT, TRACES_FILE, TRACES_MOST_SPANS."""
+"""Run by the local stack: `python -m traces`. Its settings stand in `traces.settings`."""
 
 import os
 import signal
 import sys
-from pathlib import Path
 
+from traces.settings import BadSettings, Settings
 from traces.store import Store
 from traces.web import Web
 
 
 def main() -> None:
-    store = Store(Path(os.environ["TRACES_FILE"]), most=int(os.environ.get("TRACES_MOST_SPANS", "200000")))
+    try:
+        settings = Settings.of(os.environ)
+    except BadSettings as error:
+        sys.exit(str(error))
+    store = Store(settings.file, most=settings.most_spans)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Web((os.environ["TRACES_HOST"], int(os.environ["TRACES_PORT"])), store).serve_forever()
+    Web((settings.host, settings.port), store).serve_forever()
 
 
 if __name__ == "__main__":

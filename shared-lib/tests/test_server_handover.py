@@ -87,6 +87,21 @@ def generation(tmp_path: Path, listener: socket.socket) -> Iterator[Callable[...
         os.close(each.ready)
 
 
+_opened: list[http.client.HTTPConnection] = []
+
+
+@pytest.fixture(autouse=True)
+def no_connection_stays_open() -> Iterator[None]:
+    yield
+    while _opened:
+        _opened.pop().close()
+
+
+def _connection(host: str, port: int, timeout: float = 5) -> http.client.HTTPConnection:
+    _opened.append(http.client.HTTPConnection(host, port, timeout=timeout))
+    return _opened[-1]
+
+
 def _get(connection: http.client.HTTPConnection, path: str = "/") -> tuple[str, str | None]:
     """The body, and what the answer says of the connection."""
     connection.request("GET", path)
@@ -95,7 +110,7 @@ def _get(connection: http.client.HTTPConnection, path: str = "/") -> tuple[str, 
 
 
 def _connect(listener: socket.socket) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection(*listener.getsockname(), timeout=5)
+    connection = _connection(*listener.getsockname())
     connection.connect()
     return connection
 
@@ -146,7 +161,7 @@ def test_a_generation_accepts_nothing_before_it_is_ready(
 ) -> None:
     (tmp_path / "unready").touch()
     new = generation("new")
-    connection = http.client.HTTPConnection(*listener.getsockname(), timeout=2)
+    connection = _connection(*listener.getsockname(), timeout=2)
     with pytest.raises(TimeoutError):
         _get(connection)
     assert new.process.stderr is not None
@@ -166,7 +181,7 @@ def test_without_a_socket_handed_over_it_listens_by_itself(
     alone = Generation(tmp_path, "alone", None, host, str(port), "1", "2", "64")
     deadline = time.monotonic() + 10
     while True:
-        connection = http.client.HTTPConnection(host, port, timeout=5)
+        connection = _connection(host, port)
         try:
             answer = _get(connection)
             break
@@ -183,7 +198,7 @@ def test_without_a_socket_handed_over_it_listens_by_itself(
     with ThreadPoolExecutor(8) as pool:
 
         def arrive(_: int) -> str:
-            newcomer = http.client.HTTPConnection(host, port, timeout=10)
+            newcomer = _connection(host, port, timeout=10)
             try:
                 return _get(newcomer)[0]
             except ConnectionRefusedError:

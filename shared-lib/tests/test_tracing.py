@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -70,17 +71,24 @@ class Collector:
         return found
 
 
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
+@pytest.fixture(scope="session")
+def server() -> Iterator[Collector]:
+    """One for the whole run: the exporter of a process is made once, for one address."""
     made = Collector()
-    before = settings.OTEL_EXPORTER_OTLP_ENDPOINT
-    settings.OTEL_EXPORTER_OTLP_ENDPOINT = f"http://127.0.0.1:{made.server.server_port}"
-    tracing.start()
     yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def collector(server: Collector) -> Iterator[Collector]:
+    before = settings.OTEL_EXPORTER_OTLP_ENDPOINT
+    settings.OTEL_EXPORTER_OTLP_ENDPOINT = f"http://127.0.0.1:{server.server.server_port}"
+    tracing.start()
+    yield server
     tracing._exporting = False
     connection_created.disconnect(dispatch_uid="shared_lib.observability.sql")
     settings.OTEL_EXPORTER_OTLP_ENDPOINT = before
-    made.server.shutdown()
 
 
 @pytest.fixture
@@ -104,7 +112,8 @@ with tracing.span("one") as span:
     assert not span
 assert not [name for name in sys.modules if name.startswith("opentelemetry")]
 """
-    subprocess.run([sys.executable, "-c", script], check=True)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", script], check=True, env=env)
 
 
 def test_spans_hang_below_each_other_and_what_is_called_inside_is_told_of_the_innermost(

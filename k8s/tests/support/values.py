@@ -177,6 +177,7 @@ SWITCHES: dict[str, dict[str, Values]] = {
 _COMMON_SETTINGS: Values = {
     "ALLOWED_HOSTS": "shop.example.com,svc-orders",
     "DATABASE_CONN_MAX_AGE": 30,
+    "DATABASE_LOCK_TIMEOUT_MS": 4000,
     "DATABASE_POOL_MAX": 0,  # with a pool, DATABASE_CONN_MAX_AGE says nothing
     "DATABASE_PREPARE_THRESHOLD": -1,
     "DATABASE_SERVER_SIDE_BINDING": False,
@@ -290,7 +291,9 @@ def _everything_of(service: str) -> Values:
     changes: Values = {
         "settings": {**_COMMON_SETTINGS, **OWN_SETTINGS[service]},
         "secrets": {"env": _OWN_SECRETS.get(service, {})},
-        "web": {"settings": {"WEB_WORKERS": 2, "WEB_THREADS": 8, "WEB_BACKPRESSURE": 64}},
+        "web": {
+            "settings": {"WEB_WORKERS": 2, "WEB_THREADS": 8, "WEB_BACKPRESSURE": 64, "WEB_WAIT_READY": True}
+        },
         "worker": {"settings": {"WORKER_THREADS": 4}},
     }
     if service == "svc-payments":  # its one provider is refused in prod
