@@ -18,7 +18,7 @@ PROMETHEUS = {"kubernetes.io/metadata.name": "monitoring"}
 #: callee: the services that call it, by the table of internal calls.
 INTERNAL = {
     "svc-accounts": {"svc-orders", "svc-notifications"},
-    "svc-cart": {"svc-orders"},
+    "svc-cart": {"svc-orders", "svc-notifications"},
     "svc-catalog": {"svc-orders", "svc-cart"},
     "svc-notifications": set(),
     "svc-orders": set(),
