@@ -22,8 +22,8 @@ from typing import Any
 LISTEN_FD = 3
 #: Seconds between two looks whether a new worker can serve.
 _LOOK = 0.2
-#: Seconds in which the server accepts what waits already.
-_QUEUE_SECONDS = 0.2
+#: Nobody is in line once so many looks in a row, so many seconds apart, have found nobody; given up after so many seconds.
+_QUEUE_LOOKS, _QUEUE_SECONDS, _QUEUE_MOST = 3, 0.1, 5.0
 _SO_ATTACH_FILTER = 26
 
 #: Of the listening socket, in the master and so in its workers.
@@ -75,7 +75,7 @@ def stop_accepting(listening: int) -> None:
     if "LISTEN_FDS" not in os.environ:
         with socket.socket(fileno=os.dup(listening)) as listener:
             _refuse_newcomers(listener)
-        time.sleep(_QUEUE_SECONDS)
+            _let_in_who_waits(listener)
     # The server cannot be asked to stop accepting. So its descriptor gets another socket, at which nobody arrives.
     deaf = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     deaf.bind(b"\0" + os.urandom(32))
@@ -97,6 +97,16 @@ def _refuse_newcomers(listener: socket.socket) -> None:
     instructions = ctypes.create_string_buffer(program)
     filter_ = struct.pack("HL", len(code), ctypes.addressof(instructions))
     listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
+
+
+def _let_in_who_waits(listener: socket.socket) -> None:
+    """Return when the server has accepted whoever was in line, handshakes that had begun among them."""
+    line = select.poll()
+    line.register(listener, select.POLLIN)
+    looks, deadline = 0, time.monotonic() + _QUEUE_MOST
+    while looks < _QUEUE_LOOKS and time.monotonic() < deadline:
+        time.sleep(_QUEUE_SECONDS)
+        looks = 0 if line.poll(0) else looks + 1
 
 
 def enter(application: Application) -> Application:
