@@ -35,9 +35,11 @@ class Storefront:
         address: str | None = None,
         patient: bool = True,
         watch: Callable[[httpx.Response], None] | None = None,
+        keeps_connections: bool = True,
     ) -> None:
         headers = {"X-Forwarded-For": address} if address else {}
-        self.http = httpx.Client(base_url=base_url, timeout=30, headers=headers)
+        limits = httpx.Limits(max_keepalive_connections=None if keeps_connections else 0)
+        self.http = httpx.Client(base_url=base_url, timeout=30, headers=headers, limits=limits)
         self.access = ""
         self.refresh = ""
         self.cart_token = ""

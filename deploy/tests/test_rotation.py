@@ -53,8 +53,13 @@ class Life(threading.Thread):
                     f"{response.request.method} {response.request.url.path}: {response.status_code} {response.text[:200]}"
                 )
 
+        # Nginx closes idle connections when it reloads, as HTTP lets a server do at any time: a client that keeps them has to
+        # be ready to send a request again. What is counted here is what is answered, or not, on connections of their own.
         with Storefront(
-            os.environ["SHOP_BASE_URL"], address=f"198.18.240.{self._number}", watch=watch
+            os.environ["SHOP_BASE_URL"],
+            address=f"198.18.240.{self._number}",
+            watch=watch,
+            keeps_connections=False,
         ) as client:
             try:
                 client.register()
