@@ -12,10 +12,6 @@ down:  ## Stop everything; nothing is lost
 	@deploy/shop down
 restart:  ## Restart one service or program (SERVICE=svc-orders), or all
 	@deploy/shop restart
-upgrade:  ## Have one service run a release, while it serves (SERVICE=svc-cart VERSION=1.2.0)
-	@deploy/shop upgrade
-rollback:  ## Have it run what it ran before, while it serves (SERVICE=svc-cart)
-	@deploy/shop rollback
 seed:  ## Fill in demo logins, products, pictures and shipping methods; again changes nothing
 	@deploy/shop seed
 demo:  ## Buy something through the gateway, step by step
@@ -72,6 +68,10 @@ venv:  ## Install the distribution's packages and Python libraries only
 
 release:  ## Test and package one service, unless it would break what runs (SERVICE=svc-cart VERSION=1.2.0)
 	@deploy/shop release
+upgrade:  ## Have one service run a release, while it serves (SERVICE=svc-cart VERSION=1.2.0)
+	@deploy/shop upgrade
+rollback:  ## Have it run what it ran before, while it serves (SERVICE=svc-cart)
+	@deploy/shop rollback
 
 ## Measure it
 

@@ -62,7 +62,7 @@ def test_every_line_is_one_object_with_the_ids_of_the_work_at_hand(logged: Logge
     "secret",
     [
         "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiIwMTk4YzBkZSJ9.c2lnbmF0dXJlLW9mLXRva2Vu",
-        "_".join(("sk", "live", "0123456789abcdef")),  # in one piece it would be found in the history
+        "sk_live_" + "0123456789abcdef",  # in one piece it would be found in the history
         "whsec_0123456789abcdef",
     ],
 )
