@@ -25,7 +25,7 @@ def storefront_url(stack_env: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def storefront() -> Iterator[HTTPServer]:
+def pages() -> Iterator[HTTPServer]:
     """Every path of the storefront is a page with its name."""
     with HTTPServer(host="127.0.0.1") as server:
         page = "<!doctype html><title>Storefront</title><h1>Storefront</h1>"
@@ -34,14 +34,14 @@ def storefront() -> Iterator[HTTPServer]:
 
 
 @pytest.fixture(scope="module")
-def browser(storefront_url: str, storefront: HTTPServer) -> Iterator[Browser]:
+def browser(storefront_url: str, pages: HTTPServer) -> Iterator[Browser]:
     """The distribution's own, which `make test` installs (deploy/native/packages.txt).
 
     It finds the storefront at our server, whatever may listen at the storefront's real address.
     """
     program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     assert program, "there is no chromium-headless-shell: `make test` installs it"
-    rule = f"MAP {urlsplit(storefront_url).netloc} 127.0.0.1:{storefront.port}"
+    rule = f"MAP {urlsplit(storefront_url).netloc} 127.0.0.1:{pages.port}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[f"--host-resolver-rules={rule}"])
         yield browser

@@ -11,7 +11,8 @@ they owe each other is here and in `shared_lib.server.handover`:
 - on SIGUSR1 the old generation drains: it accepts nothing more, and each answer closes its connection. Then whoever started it
   waits until no client can still use an idle connection, and sends SIGTERM.
 
-A socket of its own is drained the same way, where the other generation has another address: what arrives is refused.
+A socket of its own is drained the same way, where the other generation has another address: what arrives is refused. Who
+arrives at that very moment may be reset, so whoever sends requests there has to be told first.
 """
 
 from __future__ import annotations
