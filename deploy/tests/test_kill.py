@@ -65,10 +65,12 @@ class Shop:
             above, depth = pid, 0
             while above not in owners and (parent := processes.stat(above)) and parent[1] > 1:
                 above, depth = parent[1], depth + 1
-            # A launcher is a program that is not there yet, and a name in brackets is a process that is just going.
+            # A launcher is a program that is not there yet, a name in brackets is a process that is just going, and Nginx's
+            # loader of the cache comes once, a minute after the start, and goes by itself.
             if (
                 above in owners
                 and "launch.py" not in (command := processes.command(pid))
+                and "cache loader" not in command
                 and command[0] not in "?["
             ):
                 found.append(Target(pid, owners[above], depth, command))
