@@ -1,6 +1,8 @@
-"""kill -9 of every process of the running stack, one after the other. The list is read from the process tree.
+"""kill -9 of every process of the running stack. The list is read from the process tree.
 
-SHOP_DEMO_AFTER_EACH=1 buys something after each kill, not only after the last: slow, for a thorough look.
+Stores and edge lose one process at a time, services one each at once: what serves the others is killed alone.
+SHOP_DEMO_AFTER_EACH=1 kills everything alone and buys something after each kill, not only after the last: slow, for a
+thorough look.
 """
 
 import itertools
@@ -10,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pytest
@@ -36,6 +39,11 @@ class Target:
     def kind(self) -> tuple[str, int, str]:
         # The program itself is one kind whatever its command is: some execute another one on their way.
         return self.program, self.depth, re.sub(r"\d+", "N", self.command)[:100] if self.depth else ""
+
+    @property
+    def owner(self) -> str:
+        """Whose it is: a service, or the program itself."""
+        return self.program.rpartition("-")[0] if self.program.startswith("svc-") else self.program
 
     @property
     def lasting(self) -> bool:
@@ -117,22 +125,31 @@ class Shop:
             f"orphan {pid} {processes.command(pid)}" for pid in (*loose, *outside) if processes.alive(pid)
         ]
 
-    def recover(self, killed: Target | None = None) -> float:
-        """Seconds until nothing is wrong and `killed` has a successor; fails when that takes too long."""
+    def recover(self, killed: Collection[Target] = ()) -> float:
+        """Seconds until nothing is wrong and all of `killed` have successors; fails when that takes too long."""
         began = time.monotonic()
-        # First the successor: until the supervisor has noticed the death, everything looks well.
+        # First the successors: until the supervisor has noticed a death, everything looks well.
         while wrong := self.missing(killed) or self.trouble():
             assert time.monotonic() - began < SECONDS_TO_RECOVER, wrong
             time.sleep(0.1)
         return time.monotonic() - began
 
-    def missing(self, killed: Target | None) -> list[str]:
+    def missing(self, killed: Collection[Target]) -> list[str]:
         """Says so as long as a killed process has no successor."""
-        if killed is None or not killed.lasting:
-            return []
-        if any(its.kind == killed.kind and its.pid != killed.pid for its in self.targets()):
-            return []
-        return [f"{killed} does not come back"]
+        there = self.targets()
+        return [
+            f"{target} does not come back"
+            for target in killed
+            if target.lasting
+            and not any(its.kind == target.kind and its.pid != target.pid for its in there)
+        ]
+
+    def next(self, killed: Collection[tuple[str, int, str]], *, alone: bool) -> list[Target]:
+        """What to kill at once: kinds that were not killed yet, of each service one, or one of anything else."""
+        left = [target for target in self.targets() if target.kind not in killed]
+        of_services = {target.owner: target for target in reversed(left) if target.program.startswith("svc-")}
+        others = [target for target in left if not target.program.startswith("svc-")]
+        return left[:1] if alone else others[:1] or list(of_services.values())
 
 
 @pytest.fixture(scope="module")
@@ -155,14 +172,19 @@ def buy(shop: Shop) -> None:
 
 def test_every_process_comes_back_after_kill_9_with_one_listener_and_no_orphan(shop: Shop) -> None:
     shop.recover()
-    killed: dict[tuple[str, int, str], float] = {}
-    while target := next((target for target in shop.targets() if target.kind not in killed), None):
-        os.kill(target.pid, signal.SIGKILL)
-        while processes.alive(target.pid):
-            time.sleep(0.01)
-        seconds = killed[target.kind] = shop.recover(target)
-        print(f"{seconds:5.1f} s  {target.program} {target.depth} {target.command[:80]}", flush=True)
-        if os.environ.get("SHOP_DEMO_AFTER_EACH"):
+    killed: set[tuple[str, int, str]] = set()
+    thorough = bool(os.environ.get("SHOP_DEMO_AFTER_EACH"))
+    while targets := shop.next(killed, alone=thorough):
+        for target in targets:
+            os.kill(target.pid, signal.SIGKILL)
+        for target in targets:
+            while processes.alive(target.pid):
+                time.sleep(0.01)
+        seconds = shop.recover(targets)
+        killed |= {target.kind for target in targets}
+        for target in targets:
+            print(f"{seconds:5.1f} s  {target.program} {target.depth} {target.command[:80]}", flush=True)
+        if thorough:
             buy(shop)
     assert {program for program, depth, _ in killed if depth == 0} == set(shop.programs)
     assert any(program.endswith("-web") and depth for program, depth, _ in killed), "no web worker was killed"

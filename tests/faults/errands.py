@@ -67,13 +67,14 @@ class Errands(Actor):
             ".forget": self._ask_for_tasks,
             "forget.": self._ask_for_tasks,
             "popularity.": self._ask_for_tasks,
-            "reconcile.": self._ask_for_tasks,
+            "reconcile.": self._compare_anew,
             "expire.": self._leave_a_reservation,
             "adjust.": self._adjust_stock,
             "shipping.": self._add_methods,
             "undo.": self._odd.pay_for_a_draft,
             "mark_canceled": self._odd.leave_a_payment_that_was_never_made,
             "event.shortage": self._sell_what_is_gone,
+            "refund.fail": self._odd.want_more_back_than_was_paid,
             "inbox.copied_aside": self._odd.say_what_nobody_understands,
             "dead_letters": self._odd.say_what_nobody_understands,
         }
@@ -92,6 +93,13 @@ class Errands(Actor):
     def _ask_for_tasks(self) -> None:
         for service in self.site.shop.services:
             self.site.ask_for_task(service, *RARE_TASKS.get(service, ()), *COMMON_TASKS)
+
+    def _compare_anew(self) -> None:
+        """A comparison with the provider keeps the next one off for minutes, also when its process died."""
+        self.site.rows(
+            "svc-payments", "UPDATE payments_reconciliation SET created_at = created_at - interval '10 min'"
+        )
+        self.site.ask_for_task("svc-payments", *RARE_TASKS["svc-payments"])
 
     def _adjust_stock(self) -> None:
         client = Client(

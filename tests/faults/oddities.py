@@ -66,6 +66,22 @@ class Oddities:
             self._send_once(client, f"/orders/{order.body['id']}/payments", {})
         client.call("cancel", "POST", f"/orders/{order.body['id']}/cancel", {})
 
+    def want_more_back_than_was_paid(self) -> None:
+        """A refund that svc-payments refuses for good, which no way through the shop asks for."""
+        client, _ = self._customer()
+        order = client.call("order", "POST", "/orders", ORDER, key=new_key())
+        if order.status != 201:
+            return
+        payment = order.body["payment"]["id"]
+        client.call("confirm", "POST", f"/payments/{payment}/confirm", {"payment_method": "pm_card_visa"})
+        self._site.rows(
+            "svc-orders",
+            "INSERT INTO orders_refund (id, created_at, updated_at, request_id, traceparent, order_id, payment_id, currency,"
+            " amount, reason, status, error, due_at, attempts) SELECT gen_random_uuid(), now(), now(), '', '', id, payment_id,"
+            " currency, 2 * total_amount, 'fault test', 'pending', '', now(), 0 FROM orders_order WHERE id = %s",
+            (UUID(order.body["id"]),),
+        )
+
     def confirm_what_is_not_there_any_more(self, sweep: str) -> None:
         """The reservation of an order expires, somebody else gets the units, then the order is paid."""
         client, _ = self._customer()

@@ -41,6 +41,7 @@ INTENTIONS = {
     "send_to_a_kept_address": 5,
     "receive": 4,
     "receive_and_send_back": 4,
+    "receive_and_may_not_send_back": 2,
     "get_some_money_back": 3,
     "pay_with_a_card_whose_refunds_fail_then_cancel": 2,
     "pay_slow_to_refund_then_cancel": 2,
@@ -66,7 +67,9 @@ LEADS_TO = {
     "dispute": "pay_and_dispute",
     "fulfilment.": "receive",
     "return.": "receive_and_send_back",
+    "return.reject": "receive_and_may_not_send_back",
     "webhooks.": "pay_delayed",
+    "reconcile.ask": "pay_delayed",
 }
 #: How the order is sent, and how often, in parts.
 MANNERS = {

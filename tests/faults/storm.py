@@ -46,7 +46,7 @@ class Weather:
     calm: float
 
 
-LONG = Weather(200, 210.0, (3.0, 8.0), 1, None, 460.0, 150.0, 120.0)
+LONG = Weather(200, 180.0, (3.0, 8.0), 1, None, 460.0, 150.0, 120.0)
 SHORT = Weather(30, 28.0, (1.5, 3.0), 1, 10, 45.0, 90.0, 60.0)
 
 

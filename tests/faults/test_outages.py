@@ -95,3 +95,15 @@ def test_without_orders_and_payments_products_and_carts_go_on(site: Site, buyer:
         assert buyer.get("/catalog/products?page_size=3").json()["results"]
         assert buyer.get("/cart").json()["lines"]
         assert says_when_to_come_again(buyer.get("/orders"))
+
+
+def test_who_starts_while_svc_accounts_is_away_takes_good_tokens(site: Site, buyer: httpx.Client) -> None:
+    cancel(buyer, order(buyer))
+    with without(site, "svc-accounts"):
+        for service in ("svc-cart", "svc-orders"):
+            site.stop([f"{service}-web"])
+            start(site, service)
+        assert buyer.get("/cart").json()["lines"]
+        placed = order(buyer)
+        assert placed.status_code == 201, placed.text
+        cancel(buyer, placed)
