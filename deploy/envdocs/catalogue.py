@@ -262,7 +262,7 @@ def _others(names: list[str]) -> Iterable[Section]:
     yield Section(
         title="`.env` of the local stack",
         text="Made once by `make up`, with a value for each; a name that is not here is refused. `SVC_CART__NAME=value` is the"
-        " setting `NAME` of svc-cart alone, and `GATEWAY_LIMIT_*` the gateway's.",
+        " setting `NAME` of svc-cart alone, and `GATEWAY_LIMIT_*` and `GATEWAY_JWKS_REFRESH_SECONDS` are the gateway's.",
         rows=[
             Row(
                 name=name,

@@ -140,8 +140,7 @@ class Shop:
         return [
             f"{target} does not come back"
             for target in killed
-            if target.lasting
-            and not any(its.kind == target.kind and its.pid != target.pid for its in there)
+            if target.lasting and not any(its.kind == target.kind and its.pid != target.pid for its in there)
         ]
 
     def next(self, killed: Collection[tuple[str, int, str]], *, alone: bool) -> list[Target]:

@@ -11,12 +11,10 @@ import shutil
 from pathlib import Path
 
 from shop import rabbitmq, redis
-from shop.envfile import prefix
+from shop.envfile import for_gateway, prefix
 from shop.keys import JWT_KEY, ensure_keys, private_key, public_keys
 from shop.layout import Layout
 from shop.postgres import AUDITOR, AUDITOR_PASSWORD, role_of
-
-LIMITS = "GATEWAY_LIMIT_"
 
 
 def folder(layout: Layout) -> Path:
@@ -63,7 +61,7 @@ def settings(env: dict[str, str], services: list[str]) -> dict[str, str]:
         found[service] = {
             name.removeprefix(marker): value for name, value in env.items() if name.startswith(marker)
         }
-    found["gateway"] = {name: value for name, value in env.items() if name.startswith(LIMITS)}
+    found["gateway"] = for_gateway(env)
     return {
         program: "".join(f"{name}={value}\n" for name, value in values.items())
         for program, values in found.items()

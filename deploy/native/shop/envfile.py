@@ -27,7 +27,8 @@ _ABSENT = re.compile(
 _ROTATION = re.compile(
     r"[A-Z_]+(?:SECRET_KEY|PASSWORD|API_KEY|WEBHOOK_SECRET)_(?:NEXT|PREVIOUS|SINCE)|SVC_[A-Z]+_(?:DATABASE|RABBITMQ)_LOGIN"
 )
-_OVERRIDE = re.compile(r"SVC_[A-Z]+__[A-Z][A-Z0-9_]*|GATEWAY_LIMIT_[A-Z_]+")
+_GATEWAY = r"GATEWAY_(?:LIMIT_[A-Z_]+|JWKS_REFRESH_SECONDS)"
+_OVERRIDE = re.compile(rf"SVC_[A-Z]+__[A-Z][A-Z0-9_]*|{_GATEWAY}")
 
 STORE_PORTS = (
     "SUPERVISOR_PORT",
@@ -65,6 +66,11 @@ SERVICE_SECRETS = {
 def prefix(service: str) -> str:
     """`SVC_ORDERS` of `svc-orders`."""
     return service.upper().replace("-", "_")
+
+
+def for_gateway(env: dict[str, str]) -> dict[str, str]:
+    """Settings that the gateway itself checks."""
+    return {name: value for name, value in env.items() if re.fullmatch(_GATEWAY, name)}
 
 
 def _port(value: str) -> str | None:

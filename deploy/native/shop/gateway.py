@@ -4,13 +4,11 @@ import hashlib
 from pathlib import Path
 
 from shop import pages, tools
-from shop.envfile import prefix
+from shop.envfile import for_gateway, prefix
 from shop.layout import Layout
 from shop.program import Program
 from shop.services import collector_url
 
-#: Names of `.env` that the gateway reads beside those of every stack.
-LIMITS = "GATEWAY_LIMIT_"
 WORKERS = 2
 
 
@@ -47,7 +45,7 @@ def environment(layout: Layout, env: dict[str, str], services: list[str]) -> dic
             f"{prefix(service)}_URL": f"http://127.0.0.1:{env[f'{prefix(service)}_PORT']}"
             for service in services
         },
-        **{name: value for name, value in env.items() if name.startswith(LIMITS)},
+        **for_gateway(env),
     }
 
 

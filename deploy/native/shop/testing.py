@@ -161,7 +161,12 @@ class Run:
         self.shop = stack.create(
             self.layout,
             self.progress,
-            {"GATEWAY_PORT": str(choose_block(1)[0]), "TRACE_RATIO": "0"},
+            {
+                "GATEWAY_PORT": str(choose_block(1)[0]),
+                "TRACE_RATIO": "0",
+                # So long a test has to wait until a withdrawn key is refused.
+                "GATEWAY_JWKS_REFRESH_SECONDS": "5",
+            },
             testing=True,
             stores_only=stores_only,
         )
