@@ -68,6 +68,9 @@ def _program(pid: int) -> str:
         if entry.startswith(b"DATABASE_APPLICATION_NAME="):
             return entry.partition(b"=")[2].decode()
     words = _command(pid).split()
+    if words and words[-1].endswith(".json"):
+        # The holder of a web's listening socket is told which program it is by the program's file.
+        return Path(words[-1]).stem
     if "-m" in words[:-1]:
         return words[words.index("-m") + 1]
     return words[0].rpartition("/")[2].rstrip(":") if words else str(pid)
