@@ -74,6 +74,7 @@ class Errands(Actor):
             "undo.": self._odd.pay_for_a_draft,
             "mark_canceled": self._odd.leave_a_payment_that_was_never_made,
             "event.shortage": self._sell_what_is_gone,
+            "reconcile.abandon": self._odd.confirm_what_the_provider_never_hears_of,
             "refund.fail": self._odd.want_more_back_than_was_paid,
             "inbox.copied_aside": self._odd.say_what_nobody_understands,
             "dead_letters": self._odd.say_what_nobody_understands,

@@ -66,6 +66,15 @@ class Oddities:
             self._send_once(client, f"/orders/{order.body['id']}/payments", {})
         client.call("cancel", "POST", f"/orders/{order.body['id']}/cancel", {})
 
+    def confirm_what_the_provider_never_hears_of(self) -> None:
+        """The confirmation dies before it has told the provider anything."""
+        client, _ = self._customer()
+        order = client.call("order", "POST", "/orders", ORDER, key=new_key())
+        if order.status == 201:
+            arm(self._site.failpoints, "svc-payments", "payments.confirm.create_intent.before")
+            path = f"/payments/{order.body['payment']['id']}/confirm"
+            self._send_once(client, path, {"payment_method": "pm_card_visa"})
+
     def want_more_back_than_was_paid(self) -> None:
         """A refund that svc-payments refuses for good, which no way through the shop asks for."""
         client, _ = self._customer()
