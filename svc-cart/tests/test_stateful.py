@@ -1,11 +1,10 @@
 """Random sequences over one buyer's cart, checked after each step against a model of a few lines.
 
-`CART_STATEFUL_EXAMPLES` says how many sequences are played; each has up to 30 steps.
+SHOP_SEQUENCES says how many sequences are played; each has up to 30 steps.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -55,9 +54,10 @@ from shared_lib.contracts.internal.cart import CartCoupon
 from shared_lib.exceptions import InvalidValue
 from shared_lib.models import uuid7
 from shared_lib.money import divide_half_up, spread
+from shared_lib.testing.sequences import REPEATABLE, sequences
 from tests.factories import CouponFactory, ProductFactory, VariantFactory
 
-EXAMPLES = int(os.environ.get("CART_STATEFUL_EXAMPLES", "10"))
+EXAMPLES = sequences(10)
 STEPS = 30
 
 QUANTITIES = st.integers(1, MAX_LINE_QUANTITY)
@@ -406,6 +406,7 @@ def test_any_sequence_leaves_a_cart_that_adds_up() -> None:
         CartMachine,
         settings=settings(
             max_examples=EXAMPLES,
+            derandomize=REPEATABLE,
             stateful_step_count=STEPS,
             deadline=None,
             database=None,

@@ -1,11 +1,10 @@
 """Whole lives of orders: random sequences of what buyers, sellers, staff, providers and time do to them.
 
-ORDERS_LIVES says how many (15), ORDERS_LIFE_STEPS how long each is at most (20).
+SHOP_SEQUENCES says how many (15); each has at most 20 steps.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +24,7 @@ from shared_lib.failpoints import Hit
 from shared_lib.ids import uuid7
 from shared_lib.money import Money
 from shared_lib.testing.failpoints import armed
+from shared_lib.testing.sequences import REPEATABLE, sequences
 from tests.conftest import Buyer
 from tests.crashes import let_lease_run_out, let_time_pass
 from tests.invariants import assert_nothing_is_lost
@@ -234,8 +234,8 @@ class Life:
 
 
 LIVED: Counter[str] = Counter()
-LIVES = int(os.environ.get("ORDERS_LIVES", "15"))
-MOST_STEPS = int(os.environ.get("ORDERS_LIFE_STEPS", "20"))
+LIVES = sequences(15)
+MOST_STEPS = 20
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -244,7 +244,12 @@ def _tell_how_many() -> Iterator[None]:
     print(dict(LIVED))
 
 
-@settings(max_examples=LIVES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=LIVES,
+    deadline=None,
+    derandomize=REPEATABLE,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     beginning=st.sampled_from(BEGINNINGS),
     steps=st.lists(st.sampled_from(STEPS), min_size=6, max_size=MOST_STEPS),

@@ -1,12 +1,11 @@
 """Random lives of payments: confirmations, declines, faults, crashes, webhooks in any order and twice, cancellations, refunds,
 disputes, comparisons. After each step what must always hold is checked, and after each life that all has come to a good end.
 
-STATEFUL_LIVES and STATEFUL_STEPS set how many lives of how many steps there are; without them it is a short, repeatable run.
+SHOP_SEQUENCES sets how many lives there are, of 20 steps each; without it it is a short, repeatable run.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections import Counter
@@ -52,12 +51,13 @@ from shared_lib.exceptions import DomainError
 from shared_lib.failpoints import NAMES, Hit
 from shared_lib.ids import uuid7
 from shared_lib.outbox.models import OutboxEvent
+from shared_lib.testing.sequences import REPEATABLE, sequences
 from tests.books import check_books, make_due
 from tests.factories import usd
 from tests.sandbox_process import API_KEY, WEBHOOK_SECRET
 
-_LIVES = int(os.environ.get("STATEFUL_LIVES", "12"))
-_STEPS = int(os.environ.get("STATEFUL_STEPS", "20"))
+_LIVES = sequences(12)
+_STEPS = 20
 
 TOKENS = (
     "pm_card_visa",
@@ -371,7 +371,7 @@ def test_whatever_happens_money_moves_once_and_the_books_are_right() -> None:
             max_examples=_LIVES,
             stateful_step_count=_STEPS,
             deadline=None,
-            derandomize="STATEFUL_LIVES" not in os.environ,
+            derandomize=REPEATABLE,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),

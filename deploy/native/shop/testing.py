@@ -24,7 +24,14 @@ AT_ONCE = 2
 #: What tests may know of the environment that started them.
 KEPT = (
     *("PATH", "HOME", "TERM", "CI", "SEED"),
-    *("SHOP_API_CASES", "SHOP_API_SEED", "SHOP_DEMO_AFTER_EACH", "SHOP_LIVES", "SHOP_LIVES_SEED"),
+    *(
+        "SHOP_API_CASES",
+        "SHOP_API_SEED",
+        "SHOP_DEMO_AFTER_EACH",
+        "SHOP_LIVES",
+        "SHOP_LIVES_SEED",
+        "SHOP_SEQUENCES",
+    ),
 )
 #: A suite whose ground is missing fails everywhere; the first so many failures say enough.
 MOST_FAILURES = 30
