@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,14 +61,17 @@ def buyer(shop: Storefront) -> Storefront:
 
 @pytest.fixture(scope="session")
 def signed_in(base_url: str) -> Callable[[Storefront, str], Storefront]:
-    """`signed_in(client, "admin")`: with the tokens of that demo login. It signs in once, since sign-ins are limited."""
-    tokens: dict[str, tuple[str, str]] = {}
+    """`signed_in(client, "admin")`: with the tokens of that demo login.
+
+    It signs in anew only when half of the ten minutes that a token lives are over, since sign-ins are limited.
+    """
+    tokens: dict[str, tuple[float, str, str]] = {}
 
     def sign_in(client: Storefront, name: str) -> Storefront:
-        if name not in tokens:
+        if name not in tokens or time.monotonic() - tokens[name][0] > 300:
             client.login(f"{name}@example.com", os.environ["DEMO_PASSWORD"])
-            tokens[name] = client.access, client.refresh
-        client.access, client.refresh = tokens[name]
+            tokens[name] = time.monotonic(), client.access, client.refresh
+        _, client.access, client.refresh = tokens[name]
         return client
 
     return sign_in
