@@ -18,13 +18,15 @@ RUN --mount=type=cache,target=/var/cache/pip \
 # the admin's pages, the pages of an API to click through, how single terminals draw characters, stubs, other people's tests,
 # all of the S3 client that is about other things than S3 (its table of endpoints may be compressed), what Stripe's client has for type checkers only, AVIF, which is no
 # kind of picture that the shop takes in or makes and needs the largest library of all, what of OpenTelemetry is not about traces
-# (and the names of attributes that nobody uses), symbols for debuggers (bundled libraries have none), and italics that no invoice
-# has. What is left must still load.
+# (and the names of attributes that nobody uses), symbols for debuggers (bundled libraries have none), italics that no invoice
+# has, and what ReportLab brings to show itself. What is left must still load.
 RUN cd /venv/lib/python*/site-packages \
     && find . -path '*/locale/*' -type d -path '*/locale/[a-z]*' -prune ! -name en ! -name de ! -name zh_Hans -exec rm -rf {} + \
     && find . \( -name '*.po' -o -name '*.pyi' \) -delete \
     && rm -rf django/contrib/gis django/contrib/admin/static rest_framework/static wcwidth/table_grapheme_overrides/_known_* \
+        wcwidth/table_grapheme_overrides/__pycache__/_known_* \
         stripe/params PIL/_avif.*.so pillow.libs/libavif-* fontpkg_noto_sans/files/*Italic* \
+        reportlab/fonts/DarkGarden* reportlab/graphics/samples \
     && rm -rf opentelemetry/sdk/metrics opentelemetry/sdk/_logs opentelemetry/sdk/_configuration opentelemetry/semconv/trace opentelemetry/semconv/metrics \
     && find opentelemetry/semconv/_incubating -type f ! -name '__init__*' ! -name 'otel_*' -delete \
     && /venv/bin/python -c "from opentelemetry.sdk.trace import TracerProvider, export; TracerProvider().get_tracer('').start_span('').end()" \
