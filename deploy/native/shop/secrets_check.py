@@ -1,10 +1,14 @@
 """`make secrets-check`: looks for every secret of the running stack where none may be."""
 
 import argparse
+import hashlib
+import io
 import json
 import re
 import shutil
 import subprocess
+import sys
+import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -23,6 +27,8 @@ LOOKS_SECRET = re.compile(
 ENGINES = ("postgres", "venv", "pycache", "cache")
 NEWLINE = b"\n"
 LARGEST = 64 * 1024 * 1024
+#: The label of the images that are built here; the others are bought.
+OURS = "org.opencontainers.image.title"
 
 
 def values(layout: Layout, env: dict[str, str], found: list[str]) -> dict[str, list[bytes]]:
@@ -108,29 +114,70 @@ def _committed(root: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _docker(layout: Layout) -> Iterator[tuple[str, bytes]]:
-    """What the engine tells of this stack's containers and their images, where it has some."""
+    """What the engine tells of this stack's containers and their images, and what is in those, where it has some."""
     if not shutil.which("docker") or not (layout.state / "docker").exists():
         return
-
-    def ask(*words: str) -> bytes:
-        return subprocess.run(["docker", *words], capture_output=True, check=False).stdout
-
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        print("No Docker engine answers: its containers and images were not looked into.", file=sys.stderr)
+        return
     folder = str(layout.root)
-    listed = ask(
+    listed = _ask(
         "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project.working_dir={folder}"
     )
     images = set()
     for container in listed.decode().split():
-        told = ask("inspect", container)
-        yield f"docker inspect {container}", told
-        yield f"docker logs {container}", ask("logs", container)
-        images |= {each["Image"] for each in json.loads(told or b"[]")}
+        told = _ask("inspect", container)
+        [found] = json.loads(told)
+        name = found["Name"].lstrip("/")
+        yield f"docker inspect {name}", told
+        yield f"docker logs {name}", _ask("logs", container)
+        images.add(found["Image"])
+    seen: set[bytes] = set()
     for image in sorted(images):
-        yield f"docker image inspect {image[:19]}", ask("image", "inspect", image)
-        yield (
-            f"docker history {image[:19]}",
-            ask("history", "--no-trunc", "--format", "{{.CreatedBy}}", image),
-        )
+        told = _ask("image", "inspect", image)
+        [found] = json.loads(told)
+        name = (found["RepoTags"] or [image[:19]])[0]
+        yield f"docker image inspect {name}", told
+        yield f"docker history {name}", _ask("history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
+        if OURS in (found["Config"].get("Labels") or {}):
+            yield from _contents(image, name, seen)
+
+
+def _ask(*words: str) -> bytes:
+    """What the engine's client says; raises Problem if it fails. A container's log has two streams."""
+    done = subprocess.run(["docker", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        said = done.stdout.decode(errors="replace").strip()
+        raise Problem(f"The Docker engine cannot be asked (docker {words[0]}): {said[-300:]}")
+    return done.stdout
+
+
+def _contents(image: str, name: str, seen: set[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Every file of every layer, also those that a later layer removed; but each content once, `seen` knows which."""
+    with (
+        subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved,
+        tarfile.open(fileobj=saved.stdout, mode="r|") as archive,
+    ):
+        for part in archive:
+            content = archive.extractfile(part).read() if part.isfile() else b""  # type: ignore[union-attr]
+            for path, text in _unpacked(content):
+                digest = hashlib.blake2b(text, digest_size=16).digest()
+                if digest not in seen:
+                    seen.add(digest)
+                    yield f"image {name}, {path or part.name}", text
+    if saved.returncode:
+        raise Problem(f"The Docker engine cannot save {name}, to look into it.")
+
+
+def _unpacked(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """The files of a layer with their paths, or what is none as it is."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content)) as layer:
+            for each in layer:
+                if each.isfile():
+                    yield f"/{each.name}", layer.extractfile(each).read()  # type: ignore[union-attr]
+    except tarfile.ReadError:
+        yield "", content
 
 
 def run(layout: Layout, arguments: argparse.Namespace) -> int:
