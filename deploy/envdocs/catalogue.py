@@ -88,6 +88,10 @@ COMPOSE = {
     "SHOP_STATE_DIR": "where the runner keeps secrets and settings",
     "SHOP_VERSION": "tag of the images that are built",
     "SHOP_IMAGES": "prefix of their names",
+    **{
+        f"SVC_{name}_VERSION": "tag of this service's image; the runner sets it to the release that runs"
+        for name in ("ACCOUNTS", "CATALOG", "CART", "ORDERS", "PAYMENTS", "NOTIFICATIONS")
+    },
     "PYTHON_IMAGE": "what the services, the mail catcher and the pages are built from",
     "DEBIAN_IMAGE": "what the gateway is built from",
     "POSTGRES_IMAGE": "PostgreSQL",

@@ -52,6 +52,12 @@ def owner(container: str) -> str | None:
     return name if name in SERVICES else None
 
 
+def networks_of(containers: dict[str, dict[str, Any]], name: str) -> set[str]:
+    """The networks that a container is in; a web is in those of the container that holds its address."""
+    shared = containers[name].get("network_mode", "").removeprefix("service:")
+    return set(containers[shared or name]["networks"])
+
+
 def is_job(container: str) -> bool:
     return container.endswith(JOBS) or container == AUDIT
 
@@ -86,8 +92,27 @@ def test_only_the_gateway_has_a_port_and_a_way_out(compose, containers):
     assert [name for name, each in containers.items() if each.get("ports")] == ["gateway"]
     open_networks = {name for name, each in compose["networks"].items() if not (each or {}).get("internal")}
     assert open_networks == {"outer"}
-    assert [name for name, each in containers.items() if "outer" in each["networks"]] == ["gateway"]
-    assert not any(each.get("network_mode") for each in containers.values())
+    assert [name for name in containers if "outer" in networks_of(containers, name)] == ["gateway"]
+
+
+def test_the_address_of_a_web_is_held_by_a_container_that_stays(containers):
+    """A web that is to take over can listen beside the other, and nobody has to learn of another address."""
+    for name, each in containers.items():
+        service = owner(name)
+        mode = f"service:address-{service.removeprefix('svc-')}" if name == f"{service}-web" else None
+        assert each.get("network_mode") == mode, name
+        if mode:
+            holder = containers[mode.removeprefix("service:")]
+            assert holder["networks"]["http"] == {"aliases": [name]}
+            assert holder["sysctls"] == {"net.ipv4.tcp_migrate_req": "1"}
+            assert each["environment"]["WEB_SHARE_PORT"] == each["environment"]["WEB_WAIT_READY"] == "true"
+
+
+def test_each_service_can_run_another_release_than_the_rest(containers):
+    for name, each in containers.items():
+        if service := owner(name):
+            version = f"${{{service.upper().replace('-', '_')}_VERSION:-${{SHOP_VERSION:-dev}}}}"
+            assert each["image"] == f"${{SHOP_IMAGES:-shop}}/{service}:{version}"
 
 
 def test_every_container_is_locked_down_and_limited(containers):
@@ -106,6 +131,8 @@ def test_every_container_that_stays_has_a_health_check(containers):
     for name, each in containers.items():
         if is_job(name):
             assert each["healthcheck"] == {"disable": True}
+        elif name.startswith("address-"):
+            assert each["command"] == ["sleep", "infinity"]
         elif "build" in each:
             recipe = images[Path(each["build"]["dockerfile"]).name]
             assert "\nHEALTHCHECK " in recipe, name
@@ -117,12 +144,12 @@ def test_every_container_that_stays_has_a_health_check(containers):
 def test_each_database_network_has_its_server_and_its_service_alone(compose, containers):
     for service in SERVICES:
         short = service.removeprefix("svc-")
-        members = {name for name, each in containers.items() if f"db-{short}" in each["networks"]}
-        assert members - {AUDIT} == {f"postgres-{short}"} | {
+        members = {name for name in containers if f"db-{short}" in networks_of(containers, name)}
+        assert members - {AUDIT} == {f"postgres-{short}", f"address-{short}"} | {
             name for name in containers if owner(name) == service
         }
         assert containers[f"postgres-{short}"]["networks"] == [f"db-{short}"]
-    used = {network for each in containers.values() for network in each["networks"]}
+    used = {network for name in containers for network in networks_of(containers, name)}
     assert used == set(compose["networks"])
 
 
@@ -346,6 +373,20 @@ class TestHealthCheck:
     def test_a_process_without_one_is_not(self, check, tmp_path, row):
         (tmp_path / "tcp").write_text(self.HEAD + row)
         assert "no connection to RabbitMQ" in check.broker(tmp_path, 5672)
+
+    def test_a_web_is_well_only_if_it_listens_itself(self, check, tmp_path):
+        (tmp_path / "7" / "fd").mkdir(parents=True)
+        (tmp_path / "7" / "fd" / "3").symlink_to("socket:[4711]")
+        row = "   0: 00000000:{port} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000 10001 0 {inode} 1\n"
+        good = {"port": "1F40", "state": "0A", "inode": 4711}
+        for change, listens in (
+            ({}, True),
+            ({"inode": 4712}, False),
+            ({"state": "01"}, False),
+            ({"port": "1F41"}, False),
+        ):
+            (tmp_path / "tcp").write_text(self.HEAD + row.format(**(good | change)))
+            assert check.listens(tmp_path, tmp_path, 8000) is listens, change
 
     def test_a_web_process_that_does_not_answer_is_not_well(self, check):
         assert "/healthz does not answer" in check.web(1)

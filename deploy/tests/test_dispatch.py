@@ -90,7 +90,7 @@ def test_a_named_runtime_is_taken_whatever_answers(tree: Tree) -> None:
 def test_the_other_verbs_mean_what_runs_even_when_an_engine_comes_later(tree: Tree) -> None:
     tree.shop("up")
     tree.docker(ANSWERS)
-    for verb in ("ps", "logs", "restart", "shell", "seed", "demo", "up", "down"):
+    for verb in ("ps", "logs", "restart", "upgrade", "rollback", "shell", "seed", "demo", "up", "down"):
         assert tree.shop(verb).stdout in {f"native {verb}\n", ""}, verb
     tree.shop("up")
     assert tree.shop("demo").stdout == "docker demo\n"

@@ -85,7 +85,9 @@ def test_a_process_takes_every_setting_that_the_chart_knows_and_reads_no_other(
 
 
 def _known(charts: Folder, service: str) -> set[str]:
-    """What values may set, EMBEDDED_BEAT, which only the worker is told, and FAILPOINTS_DIR, which prod refuses."""
+    """What values may set, EMBEDDED_BEAT, which only the worker is told, FAILPOINTS_DIR, which prod refuses, and WEB_SHARE_PORT,
+    for which a pod has no second web.
+    """
     schema = json.loads((charts.path / service / "values.schema.json").read_text())
     names = {
         name
@@ -93,7 +95,7 @@ def _known(charts: Folder, service: str) -> set[str]:
         for name in schema["definitions"][kind]["properties"]
     }
     media = {"MEDIA_URL"} if "media" in schema["properties"] else set()
-    return names | media | {"EMBEDDED_BEAT", "FAILPOINTS_DIR"}
+    return names | media | {"EMBEDDED_BEAT", "FAILPOINTS_DIR", "WEB_SHARE_PORT"}
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -32,6 +32,68 @@ die_with_parent(int(os.environ["SHOP_WEB_MASTER"]))
 application = handover.enter(application)
 """
 
+#: Two generations share a port in a network of their own, where the kernel moves who waits, and clients arrive all the time.
+SHARING = """
+import collections, fcntl, http.client, os, signal, socket, struct, subprocess, sys, threading, time
+from pathlib import Path
+
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+    up = struct.pack("16sh14x", b"lo", 0x1 | 0x40)
+    fcntl.ioctl(any_socket, 0x8914, up)  # SIOCSIFFLAGS: UP, RUNNING
+Path("/proc/sys/net/ipv4/tcp_migrate_req").write_text("1")
+
+def start(name):
+    env = {"PATH": os.environ["PATH"], "GENERATION": name, "WEB_SHARE_PORT": "true"}
+    arguments = ["127.0.0.1", "8000", "1", "2", "64"]
+    return subprocess.Popen([sys.executable, "-m", "shared_lib.server.web", *arguments], env=env)
+
+def ask():
+    connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=10)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+def arrive():
+    while not over.is_set():
+        began = time.monotonic()
+        try:
+            outcomes[ask()] += 1
+        except OSError as error:
+            outcomes[repr(error)] += 1
+        took.append(time.monotonic() - began)
+
+def wait_for(name):
+    while True:
+        try:
+            if ask() == name:
+                return
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+
+old = start("old")
+wait_for("old")
+outcomes, took, over = collections.Counter(), [], threading.Event()
+clients = [threading.Thread(target=arrive) for _ in range(4)]
+for client in clients:
+    client.start()
+new = start("new")
+wait_for("new")
+old.send_signal(signal.SIGUSR1)
+time.sleep(0.5)
+during = outcomes["old"]
+time.sleep(0.3)
+late = outcomes["old"] - during
+over.set()
+for client in clients:
+    client.join()
+for each in (old, new):
+    each.terminate()
+    each.wait()
+print(sorted(outcomes), late, max(took) < 1)
+"""
+
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
@@ -206,3 +268,15 @@ def test_without_a_socket_handed_over_it_listens_by_itself(
     assert _get(connection) == ("alone", "close")
     assert alone.end() == 0
     alone.process.communicate()
+
+
+def test_two_generations_share_a_port_and_nobody_who_arrives_is_refused_or_has_to_come_again(
+    generation: Callable[..., Generation], tmp_path: Path
+) -> None:
+    alone = ["unshare", "--map-root-user", "--net"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody make a network of their own")
+    done = subprocess.run(
+        [*alone, sys.executable, "-c", SHARING], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["['new', 'old'] 0 True"], done.stderr

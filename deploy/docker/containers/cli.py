@@ -8,14 +8,14 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from containers import files, manifests
+from containers import files, manifests, rolling
 from containers.engine import Compose
-from shop import services
+from shop import releases, services
 from shop.audit import UNREADABLE
-from shop.cli import SETTABLE, asked_for_traces, only_one
+from shop.cli import SETTABLE, asked_for_traces, only_one, wanted_release, wanted_service
 from shop.envfile import complete, load
 from shop.layout import Layout, find_layout
 from shop.ports import holder
@@ -46,8 +46,7 @@ def up(layout: Layout, arguments: argparse.Namespace) -> int:
         _check_port(env, running)
         log = layout.logs / "docker-build.log"
         progress.say("building the images (the first time takes minutes)")
-        images = [*(f"{service}-web" for service in found), *BUILT]
-        compose.do("build", *images, doing="Building the images", log=log)
+        compose.do("build", *_own(compose, found), *BUILT, doing="Building the images", log=log)
         progress.say("starting the containers, waiting until all are healthy")
         try:
             compose.do(
@@ -74,7 +73,12 @@ def prepare(layout: Layout, given: dict[str, str]) -> tuple[dict[str, str], Comp
     layout.make_folders()
     found = services.discover(layout.root)
     env = complete(layout.env_file, found, given)
-    return env, Compose(layout), files.write(layout, env, found)
+    return env, Compose(layout, rolling.versions(layout, found)), files.write(layout, env, found)
+
+
+def _own(compose: Compose, found: Iterable[str]) -> list[str]:
+    """Of these services, the containers whose image is built from the checkout: a release has its own, which never changes."""
+    return [f"{service}-web" for service in sorted(found) if not compose.released(service)]
 
 
 def existing(layout: Layout) -> tuple[dict[str, str], Compose]:
@@ -189,13 +193,14 @@ def ps(layout: Layout, arguments: argparse.Namespace) -> int:
             each["Service"],
             each["State"],
             each.get("Health", ""),
+            str(each.get("Image", "")).rpartition(":")[2] if each["Service"].startswith("svc-") else "",
             (each.get("Publishers") and _ports(each["Publishers"])) or "",
             each["Status"],
         )
         for each in sorted(compose.containers(), key=lambda each: str(each["Service"]))
         if each["Service"] in wanted
     ]
-    print(table(rows, head=("container", "state", "health", "port", "uptime")))
+    print(table(rows, head=("container", "state", "health", "version", "port", "uptime")))
     return 0
 
 
@@ -204,21 +209,53 @@ def _ports(publishers: list[dict[str, object]]) -> str:
 
 
 def restart(layout: Layout, arguments: argparse.Namespace) -> int:
-    """With what was edited since: the image is built again, and what changed gets a new container."""
+    """With what was edited since: the image is built again. One service goes on serving meanwhile."""
     env, compose = running(layout)
     names = matching(compose, arguments.service)
-    images = sorted({f"{name.rpartition('-')[0]}-web" for name in names if name.startswith("svc-")})
-    images += [name for name in names if name in BUILT]
+    owners = {name.rpartition("-")[0] for name in names if name.startswith("svc-")}
+    images = [*_own(compose, owners), *(name for name in names if name in BUILT)]
     with only_one(layout):
         if images:
             compose.do("build", *images, doing="Building the images", log=layout.logs / "docker-build.log")
-        compose.do(
-            *("up", "--detach", "--no-build", "--no-deps", "--force-recreate", "--wait"),
-            *("--wait-timeout", str(PATIENCE), *names),
-            doing="Restarting",
-        )
+        if len(owners) == 1:
+            rolling.restart(compose, min(owners), tuple(name.rpartition("-")[2] for name in names))
+        else:
+            compose.do(
+                *("up", "--detach", "--no-build", "--no-deps", "--force-recreate", "--wait"),
+                *("--wait-timeout", str(PATIENCE), *names),
+                doing="Restarting",
+            )
         _wait_ready(env)
     print(f"Restarted {', '.join(names)}.")
+    return 0
+
+
+def upgrade(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Have one service run the image of another release, while it serves."""
+    service, version = wanted_release(layout, arguments)
+    with only_one(layout):
+        env, compose = running(layout)
+        if version == releases.DEV:
+            own = compose.having(service, version)
+            own.do(
+                *("build", *_own(own, [service])),
+                doing="Building the image",
+                log=layout.logs / "docker-build.log",
+            )
+        rolling.upgrade(compose, service, version)
+        _wait_ready(env)
+    print(f"{service} runs {version}; `make rollback SERVICE={service}` goes back.")
+    return 0
+
+
+def rollback(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Have one service run what it ran before, while it serves."""
+    service = wanted_service(layout, arguments)
+    with only_one(layout):
+        env, compose = running(layout)
+        version = rolling.rollback(compose, service)
+        _wait_ready(env)
+    print(f"{service} runs {version} again.")
     return 0
 
 
@@ -348,7 +385,10 @@ def release(layout: Layout, arguments: argparse.Namespace) -> int:
 
 VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
     verb.__name__.replace("_", "-"): verb
-    for verb in (up, down, clean, ps, restart, logs, shell, seed, demo, trace, end_to_end, release)
+    for verb in (
+        *(up, down, clean, ps, restart, upgrade, rollback, logs, shell, seed, demo, trace, end_to_end),
+        release,
+    )
 }
 
 

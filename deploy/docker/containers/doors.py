@@ -27,8 +27,9 @@ def targets(found: list[str]) -> dict[str, Target]:
         "TRACES_PORT": ("traces", 4318),
     }
     for service in found:
-        inside[f"{prefix(service)}_PORT"] = (f"{service}-web", 8000)
-        inside[f"{prefix(service)}_POSTGRES_PORT"] = (f"postgres-{service.removeprefix('svc-')}", 5432)
+        name = service.removeprefix("svc-")
+        inside[f"{prefix(service)}_PORT"] = (f"address-{name}", 8000)
+        inside[f"{prefix(service)}_POSTGRES_PORT"] = (f"postgres-{name}", 5432)
     return inside
 
 

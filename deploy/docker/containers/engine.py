@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from shop import releases
+from shop.envfile import prefix
 from shop.layout import Layout
 from shop.problems import Problem
 
@@ -32,10 +34,14 @@ def project(layout: Layout) -> str:
 
 
 class Compose:
-    """`docker compose` with this stack's project, files and settings."""
+    """`docker compose` with this stack's project, files and settings.
 
-    def __init__(self, layout: Layout) -> None:
+    `versions` has the tag of each service that runs a release, as `SVC_CART_VERSION`.
+    """
+
+    def __init__(self, layout: Layout, versions: dict[str, str]) -> None:
         self.layout = layout
+        self._versions = versions
         self.project = project(layout)
         self._env = {
             **{
@@ -49,6 +55,7 @@ class Compose:
             "SHOP_VERSION": os.environ.get("SHOP_VERSION", "dev"),
             "SHOP_IMAGES": os.environ.get("SHOP_IMAGES", "shop"),
             "DOCKER_BUILDKIT": "1",
+            **versions,
         }
         self._command = [
             *(
@@ -61,6 +68,20 @@ class Compose:
             ),
             *("--file", str(layout.root / "docker-compose.yml"), "--profile", "dev"),
         ]
+
+    def having(self, service: str, version: str) -> "Compose":
+        """The same with another release of that service, or with what the checkout holds."""
+        name = f"{prefix(service)}_VERSION"
+        others = {each: found for each, found in self._versions.items() if each != name}
+        return Compose(self.layout, others if version == releases.DEV else {**others, name: version})
+
+    def released(self, service: str) -> bool:
+        """Whether the service runs a release, and not what the checkout holds."""
+        return f"{prefix(service)}_VERSION" in self._versions
+
+    def image(self, service: str, version: str) -> str:
+        """The tag of a release's image."""
+        return f"{self._env['SHOP_IMAGES']}/{service}:{version}"
 
     def run(self, *arguments: str, quiet: bool = False) -> int:
         """Run with the terminal's own input and output; returns the exit code."""
@@ -113,16 +134,26 @@ class Compose:
         """Every service of docker-compose.yml."""
         return self.do("config", "--services", doing="Reading docker-compose.yml").split()
 
+    def running(self, service: str) -> set[str]:
+        """The ids of the running containers of one service of docker-compose.yml."""
+        return set(
+            self.do("ps", "--quiet", "--status", "running", service, doing=f"Finding {service}").split()
+        )
+
     def addresses(self, service: str) -> list[str]:
         """The IP addresses of a running container, which this machine reaches on the internal networks too."""
-        number = self.do("ps", "--quiet", service, doing=f"Finding {service}").strip()
-        if not number:
+        found = self.running(service)
+        if not found:
             raise Problem(f"{service} is not running: `make up` starts it.")
         form = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
-        done = subprocess.run(
-            ["docker", "inspect", "--format", form, number], capture_output=True, text=True, check=True
-        )
-        return done.stdout.split()
+        return docker("inspect", "--format", form, found.pop()).stdout.split()
+
+
+def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The engine's own client, without Compose; what it says is not shown."""
+    return subprocess.run(
+        ["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
 
 
 def explain(doing: str, said: str, log: Path | None) -> str:

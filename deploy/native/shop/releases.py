@@ -19,7 +19,7 @@ from shop.layout import Layout
 from shop.problems import Problem
 
 DEV = "dev"
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
+VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def ensure(layout: Layout, service: str, version: str) -> Home:
 def _checked(layout: Layout, service: str, version: str) -> Path:
     """The folder of a release that is whole."""
     folder = layout.state / "releases" / service / version
-    if not _VERSION.fullmatch(version) or not folder.is_dir():
+    if not VERSION.fullmatch(version) or not folder.is_dir():
         there = sorted(path.name for path in folder.parent.glob("[0-9A-Za-z]*") if path.is_dir())
         known = (
             f"there are: {', '.join(there)}"

@@ -148,11 +148,16 @@ def ready_seconds() -> float:
 
 
 def _said(log: Path, since: int) -> str:
-    """The end of what the log got since then, without the requests that the present generation answered."""
+    """The end of what the log got since then."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
         file.seek(since if log.stat().st_size >= since else 0)
-        lines = file.read().decode(errors="replace").strip().splitlines()
-    lines = [line for line in lines if '"event":"request"' not in line][-LAST_WORDS:]
-    return f" The end of {log}:\n" + "\n".join(lines) if lines else ""
+        said = last_words(file.read().decode(errors="replace"))
+    return f" The end of {log}:\n{said}" if said else ""
+
+
+def last_words(text: str) -> str:
+    """The end of a log without requests: those of the present generation, and what the new one asked itself."""
+    lines = [line for line in text.strip().splitlines() if '"event":"request"' not in line]
+    return "\n".join(lines[-LAST_WORDS:])

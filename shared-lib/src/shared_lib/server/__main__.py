@@ -49,7 +49,14 @@ def _web() -> list[str]:
     wait: bool = env.bool(
         "WEB_WAIT_READY", False, only="web", help="whether it lets nobody in before it answers /readyz"
     )
+    share: bool = env.bool(
+        "WEB_SHARE_PORT",
+        False,
+        only="web",
+        help="whether another of its kind may listen at the same address, to take over from it",
+    )
     os.environ["WEB_WAIT_READY"] = str(wait).lower()
+    os.environ["WEB_SHARE_PORT"] = str(share).lower()
     os.environ.setdefault("DATABASE_POOL_MAX", str(threads))
     if workers > 1:
         share_between_workers()

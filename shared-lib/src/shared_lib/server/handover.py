@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 LISTEN_FD = 3
@@ -25,6 +26,7 @@ _LOOK = 0.2
 #: Nobody is in line once so many looks in a row, so many seconds apart, have found nobody; given up after so many seconds.
 _QUEUE_LOOKS, _QUEUE_SECONDS, _QUEUE_MOST = 3, 0.1, 5.0
 _SO_ATTACH_FILTER = 26
+_MIGRATES = Path("/proc/sys/net/ipv4/tcp_migrate_req")
 
 #: Of the listening socket, in the master and so in its workers.
 descriptor: int | None = None
@@ -69,10 +71,11 @@ class Draining:
 def stop_accepting(listening: int) -> None:
     """Have this process accept nothing at that descriptor any more, though its server goes on serving the connections it has.
 
-    What waits at a socket that was handed over is for the next generation. At a socket of its own nobody new gets in line
-    first, so that none is reset when the last process lets go of it; after that, connections are refused.
+    What waits at a socket that was handed over is for the next generation, and so is what waits at a socket whose port is
+    shared, where the kernel moves it there. At a socket of its own nobody new gets in line first, so that none is reset when
+    the last process lets go of it; after that, connections are refused.
     """
-    if "LISTEN_FDS" not in os.environ:
+    if "LISTEN_FDS" not in os.environ and not (shares_port() and _kernel_moves_who_waits()):
         with socket.socket(fileno=os.dup(listening)) as listener:
             _refuse_newcomers(listener)
             _let_in_who_waits(listener)
@@ -82,6 +85,19 @@ def stop_accepting(listening: int) -> None:
     deaf.listen(1)
     os.dup2(deaf.fileno(), listening)
     deaf.close()
+
+
+def shares_port() -> bool:
+    """Whether another generation may listen at the same address and port, with a socket of its own."""
+    return os.environ.get("WEB_SHARE_PORT") == "true"
+
+
+def _kernel_moves_who_waits() -> bool:
+    # Linux 5.14 or newer, where it is told to in the network namespace of this process.
+    try:
+        return _MIGRATES.read_text().strip() == "1"
+    except OSError:
+        return False
 
 
 def _refuse_newcomers(listener: socket.socket) -> None:

@@ -11,8 +11,10 @@ they owe each other is here and in `shared_lib.server.handover`:
 - on SIGUSR1 the old generation drains: it accepts nothing more, and each answer closes its connection. Then whoever started it
   waits until no client can still use an idle connection, and sends SIGTERM.
 
-A socket of its own is drained the same way, where the other generation has another address: what arrives is refused. Who
-arrives at that very moment may be reset, so whoever sends requests there has to be told first.
+Containers cannot be handed a socket. Where two of them share a network, and so an address, each generation has a socket of its
+own at the same port (`WEB_SHARE_PORT`); what waits at the one that drains goes to the other, if the kernel is told to do so
+(net.ipv4.tcp_migrate_req). Any other socket of its own refuses what arrives once it drains. Who arrives there at that very moment
+may have to wait a second, or be reset, so whoever sends requests there has to be told first.
 """
 
 from __future__ import annotations
@@ -68,6 +70,8 @@ def _bind(host: str, port: int) -> socket.socket:
     """A socket at that address. Whoever connects is refused until a worker, whose application is loaded, listens."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if handover.shares_port():
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
