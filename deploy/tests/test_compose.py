@@ -262,6 +262,26 @@ def test_exactly_the_secrets_of_the_file_are_written_and_only_the_owner_may_look
     assert files.write(layout, {**env, "SVC_CART_REDIS_PASSWORD": "another-password-1"}, SERVICES) != digest
 
 
+def test_while_a_secret_is_replaced_each_file_holds_what_counts_for_its_reader(layout):
+    env = complete(layout.env_file, SERVICES, {})
+    files.ensure_keys(layout, SERVICES)
+    under_way = {
+        "SVC_CART_DATABASE_LOGIN": "b",
+        "SVC_CART_RABBITMQ_LOGIN": "b",
+        "SANDBOX_API_KEY_NEXT": "next-key",
+        "SVC_ACCOUNTS_SECRET_KEY_PREVIOUS": "last-key",
+    }
+    found = files.secrets(layout, env, SERVICES)
+    assert found["accounts-secret-key-fallbacks"] == ""
+    found = files.secrets(layout, {**env, **under_way}, SERVICES)
+    assert found["cart-database-url"].startswith("postgresql://svc_cart_b:")
+    assert found["cart-jobs-broker-url"].startswith("amqp://svc-cart.b:")
+    assert found["orders-database-url"].startswith("postgresql://svc_orders:")
+    assert found["sandbox-api-key"] == env["SANDBOX_API_KEY"]
+    assert found["sandbox-api-keys"].split() == [env["SANDBOX_API_KEY"], "next-key"]
+    assert found["accounts-secret-key-fallbacks"] == "last-key"
+
+
 def test_the_folder_that_an_engine_made_in_place_of_a_file_is_replaced(layout):
     env = complete(layout.env_file, SERVICES, {})
     made = files.folder(layout) / "secrets" / "redis.acl"

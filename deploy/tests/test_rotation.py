@@ -236,9 +236,9 @@ def refuse_old_tokens(old_keys: dict[str, str], env: dict[str, str]) -> None:
 
 def test_a_rotation_that_is_cut_off_goes_on_where_it_was():
     """After each of its steps the runner dies; the next run finishes, and `.env` holds nothing of it."""
-    for stop_before in ("_accept", "_use", "_restart", "_retire"):
+    for stop_before in ("_accept", "_use", "restart", "_retire"):
         shop = found()
-        one = rotation.Rotation(
+        one = rotation.HostProcesses(
             shop, ["SVC_CART_DATABASE_PASSWORD", "SVC_CART_REDIS_PASSWORD", "svc-cart.pem"], now=False
         )
 

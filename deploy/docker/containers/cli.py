@@ -373,6 +373,20 @@ def end_to_end(layout: Layout, arguments: argparse.Namespace) -> int:
         ).returncode
 
 
+def rotate(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Replace secrets and key pairs while everything serves."""
+    from containers.doors import ports
+    from containers.rotation import Containers
+    from shop.rotation import ends_now, wanted
+
+    env, compose = running(layout)
+    names = wanted(services.discover(layout.root))
+    with only_one(layout), ports(layout, compose) as found:
+        for sentence in Containers(layout, env, compose, found, names, now=ends_now()).run():
+            print(sentence)
+    return 0
+
+
 def release(layout: Layout, arguments: argparse.Namespace) -> int:
     """Release what the environment names, compared with the containers that run here."""
     if told():
@@ -387,7 +401,7 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
     verb.__name__.replace("_", "-"): verb
     for verb in (
         *(up, down, clean, ps, restart, upgrade, rollback, logs, shell, seed, demo, trace, end_to_end),
-        release,
+        *(rotate, release),
     )
 }
 
@@ -401,7 +415,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("service", nargs="?", default=os.environ.get("SERVICE") or None)
     parser.add_argument("rest", nargs="*")
-    parsed = parser.parse_args(arguments)
+    parsed, options = parser.parse_known_args(arguments)
+    if options and parsed.verb != "end-to-end":
+        parser.error(f"unrecognized arguments: {' '.join(options)}")
+    parsed.rest += options
     try:
         return VERBS[parsed.verb](find_layout(), parsed)
     except Problem as problem:

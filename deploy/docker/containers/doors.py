@@ -1,7 +1,8 @@
-"""Doors from this machine into the containers, for tests that look behind the gateway: nothing but the gateway publishes a port.
+"""Doors from this machine into the containers, for tests that look behind the gateway and for the runner when it replaces secrets:
+nothing but the gateway publishes a port.
 
 Each door listens on a loopback port and passes bytes to a container's own address, which the machine that runs the engine reaches
-on internal networks too. They are gone when the tests are.
+on internal networks too. They are gone when the tests or the command are.
 """
 
 import asyncio
@@ -59,8 +60,8 @@ async def _open(compose: Compose, target: Target) -> tuple[asyncio.Server, int]:
 
 
 @contextlib.contextmanager
-def opened(layout: Layout, env: dict[str, str], compose: Compose) -> Iterator[Path]:
-    """Open all doors; yields an env file with their ports instead of those of host processes."""
+def ports(layout: Layout, compose: Compose) -> Iterator[dict[str, str]]:
+    """Open all doors; yields the name of each in an env file and its port on this machine."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -69,15 +70,23 @@ def opened(layout: Layout, env: dict[str, str], compose: Compose) -> Iterator[Pa
         inside = targets(services.discover(layout.root))
         return {name: await _open(compose, target) for name, target in inside.items()}
 
-    doors = asyncio.run_coroutine_threadsafe(open_all(), loop).result(60)
-    ports = {name: str(port) for name, (_, port) in doors.items()}
-    path = files.folder(layout) / "doors.env"
-    values = {name: value for name, value in env.items() if not name.endswith("_PORT")}
-    values |= {"GATEWAY_PORT": env["GATEWAY_PORT"], **ports}
-    write_private(path, "".join(f"{name}={value}\n" for name, value in values.items()))
     try:
-        yield path
+        doors = asyncio.run_coroutine_threadsafe(open_all(), loop).result(60)
+        yield {name: str(port) for name, (_, port) in doors.items()}
     finally:
-        path.unlink(missing_ok=True)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
+
+
+@contextlib.contextmanager
+def opened(layout: Layout, env: dict[str, str], compose: Compose) -> Iterator[Path]:
+    """Open all doors; yields an env file with their ports instead of those of host processes."""
+    path = files.folder(layout) / "doors.env"
+    values = {name: value for name, value in env.items() if not name.endswith("_PORT")}
+    with ports(layout, compose) as found:
+        values |= {"GATEWAY_PORT": env["GATEWAY_PORT"], **found}
+        write_private(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)

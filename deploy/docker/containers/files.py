@@ -10,11 +10,11 @@ import json
 import shutil
 from pathlib import Path
 
-from shop import rabbitmq, redis
-from shop.envfile import for_gateway, prefix
-from shop.keys import JWT_KEY, ensure_keys, private_key, public_keys
+from shop import postgres, rabbitmq, redis
+from shop.envfile import accepted, for_gateway, prefix
+from shop.keys import JWT_KEY, ensure_keys, private_key, public_keys, published_keys
 from shop.layout import Layout
-from shop.postgres import AUDITOR, AUDITOR_PASSWORD, role_of
+from shop.postgres import AUDITOR, AUDITOR_PASSWORD
 
 
 def folder(layout: Layout) -> Path:
@@ -33,17 +33,22 @@ def secrets(layout: Layout, env: dict[str, str], services: list[str]) -> dict[st
         "auditor-password": env[AUDITOR_PASSWORD],
         "sandbox-api-key": env["SANDBOX_API_KEY"],
         "sandbox-webhook-secret": env["SANDBOX_WEBHOOK_SECRET"],
+        # All that counts while one is replaced: the provider takes each, and signs with each.
+        "sandbox-api-keys": "\n".join(accepted(env, "SANDBOX_API_KEY")),
+        "sandbox-webhook-secrets": "\n".join(accepted(env, "SANDBOX_WEBHOOK_SECRET")),
+        "accounts-secret-key-fallbacks": ",".join(accepted(env, "SVC_ACCOUNTS_SECRET_KEY")[1:]),
     }
     for service in services:
-        name, role = service.removeprefix("svc-"), role_of(service)
+        name, role = service.removeprefix("svc-"), postgres.role_of(service)
         password = {
             kind: env[f"{prefix(service)}_{kind}_PASSWORD"] for kind in ("DATABASE", "REDIS", "RABBITMQ")
         }
-        broker = f"amqp://{service}:{password['RABBITMQ']}@rabbitmq:5672"
+        login = postgres.login_of(service, env)
+        broker = f"amqp://{rabbitmq.login_of(service, env)}:{password['RABBITMQ']}@rabbitmq:5672"
         found |= {
             f"{name}-secret-key": env[f"{prefix(service)}_SECRET_KEY"],
             f"{name}-database-password": password["DATABASE"],
-            f"{name}-database-url": f"postgresql://{role}:{password['DATABASE']}@postgres-{name}:5432/{role}",
+            f"{name}-database-url": f"postgresql://{login}:{password['DATABASE']}@postgres-{name}:5432/{role}",
             f"{name}-audit-url": f"postgresql://{AUDITOR}:{env[AUDITOR_PASSWORD]}@postgres-{name}:5432/{role}",
             f"{name}-redis-url": f"redis://{service}:{password['REDIS']}@redis:6379/0",
             f"{name}-events-broker-url": f"{broker}/{rabbitmq.EVENTS}",
@@ -77,9 +82,15 @@ def write(layout: Layout, env: dict[str, str], services: list[str]) -> str:
     found = secrets(layout, env, services)
     _fill(target / "secrets", found)
     _fill(target / "env", settings(env, services))
-    public = {path.name: path.read_text() for path in public_keys(layout).glob("*.pem")}
+    public = _keys(public_keys(layout))
     _fill(target / "public", public)
+    # Folders that containers look into: what is new in them needs no new container.
+    _fill(target / "published", _keys(published_keys(layout)))
     return hashlib.sha256(json.dumps([found, public], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _keys(source: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in source.glob("*.pem")}
 
 
 def _fill(target: Path, contents: dict[str, str]) -> None:
@@ -98,5 +109,7 @@ def _fill(target: Path, contents: dict[str, str]) -> None:
         if path.is_dir():
             shutil.rmtree(path)
         if not path.exists() or path.read_text() != content:
+            if path.exists():
+                path.chmod(0o644)
             path.write_text(content)
         path.chmod(0o444 if target.name != "env" else 0o600)

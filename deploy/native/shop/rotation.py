@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 import xmlrpc.client
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +22,10 @@ from pathlib import Path
 from shop import gateway, postgres, rabbitmq, redis, rolling, services, stack, supervisor
 from shop.envfile import SECRETS, SERVICE_SECRETS, change, prefix
 from shop.keys import JWT_KEY
+from shop.layout import Layout
 from shop.pairs import Pair
 from shop.problems import Problem
+from shop.report import Progress
 
 #: Where what was signed outlives the process that signed it: the setting of svc-accounts that says how long, and its default.
 LASTING = {
@@ -42,27 +45,41 @@ def known(found: list[str]) -> list[str]:
 
 
 def run(shop: stack.Stack, arguments: argparse.Namespace) -> int:
-    """SECRET names one, several with commas between, or `all`; NOW=1 has LASTING ones end at once."""
-    every = known(shop.services)
-    wanted = os.environ.get("SECRET") or ""
-    names = every if wanted == "all" else list(filter(None, wanted.split(",")))
+    """Replace what SECRET names; NOW=1 has LASTING ones end at once."""
+    for sentence in HostProcesses(shop, wanted(shop.services), now=ends_now()).run():
+        print(sentence)
+    return 0
+
+
+def ends_now() -> bool:
+    return os.environ.get("NOW") == "1"
+
+
+def wanted(found: list[str]) -> list[str]:
+    """What SECRET names: one, several with commas between, or `all`. Raises Problem for what cannot be replaced."""
+    every = known(found)
+    told = os.environ.get("SECRET") or ""
+    names = every if told == "all" else list(filter(None, told.split(",")))
     if "DEMO_PASSWORD" in names:
         raise Problem(
             "DEMO_PASSWORD is what the seed gave the demo logins: it protects nothing else, and each login changes its own"
             " by POST /accounts/password/change."
         )
     if not names or set(names) - set(every):
-        raise Problem(f"SECRET={wanted}: there are all, {', '.join(every)}.")
-    for sentence in Rotation(shop, names, now=os.environ.get("NOW") == "1").run():
-        print(sentence)
-    return 0
+        raise Problem(f"SECRET={told}: there are all, {', '.join(every)}.")
+    return names
 
 
-class Rotation:
-    """One run for the secrets `names` of the stack `shop`. With `now` the old value of LASTING ones is gone at the end, too."""
+class Rotation(ABC):
+    """One run for the secrets `names` of a stack that runs: its `.env` and its `services`. With `now` the old value of LASTING ones
+    is gone at the end, too. A runtime says how it reaches its stores and gives its processes what has changed.
+    """
 
-    def __init__(self, shop: stack.Stack, names: list[str], *, now: bool) -> None:
-        self.shop, self.layout, self.env = shop, shop.layout, shop.env
+    def __init__(
+        self, layout: Layout, env: dict[str, str], found: list[str], names: list[str], *, now: bool
+    ) -> None:
+        self.layout, self.env, self.services = layout, env, found
+        self.say = Progress().say
         self.now = now
         self.pairs = {name: Pair.of(self.layout, name[:-4]) for name in names if name.endswith(".pem")}
         self.names = [name for name in names if name not in self.pairs]
@@ -70,23 +87,22 @@ class Rotation:
 
     def run(self) -> list[str]:
         """All steps that are left; returns sentences on what has to wait. Raises Problem, and run again goes on from there."""
-        say = self.shop.progress.say
         self._draw()
         self._accept()
-        say("the new values are accepted")
+        self.say("the new values are accepted")
         self._use()
-        self._restart(self._concerned())
-        say("the new values are in use")
+        self.restart(self._concerned())
+        self.say("the new values are in use")
         waiting = self._retire()
-        self._settle()
-        say("the old values are gone" if not waiting else "the other old values are gone")
+        self.settle()
+        self.say("the old values are gone" if not waiting else "the other old values are gone")
         return waiting
 
     # Which
 
     def _of(self, suffix: str) -> list[str]:
         """The services whose secret of this kind is among ours."""
-        return [service for service in self.shop.services if f"{prefix(service)}_{suffix}" in self.names]
+        return [service for service in self.services if f"{prefix(service)}_{suffix}" in self.names]
 
     def _concerned(self) -> list[str]:
         """The services that have one of the secrets in their processes."""
@@ -96,7 +112,7 @@ class Rotation:
             own.add("svc-payments")
         if f"{JWT_KEY}.pem" in self.pairs:
             own.add("svc-accounts")
-        return [service for service in self.shop.services if service in own]
+        return [service for service in self.services if service in own]
 
     def _redis_users(self) -> dict[str, str]:
         users = {service: f"{prefix(service)}_REDIS_PASSWORD" for service in self._of("REDIS_PASSWORD")}
@@ -119,25 +135,21 @@ class Rotation:
 
     def _accept(self) -> None:
         env = self.env
-        services.write_secrets(self.layout, env)
+        self.write()
         if users := self._redis_users():
-            redis.set_passwords(env, users)
+            redis.set_passwords(self.reach(), users)
         if self._of("RABBITMQ_PASSWORD") or "RABBITMQ_PASSWORD" in self.names:
-            self._tell_broker()
-        with postgres.connect(env) as connection:
-            for service in self._of("DATABASE_PASSWORD"):
-                if new := env.get(f"{prefix(service)}_DATABASE_PASSWORD_NEXT"):
+            self.tell_broker()
+        for service in self._of("DATABASE_PASSWORD"):
+            if new := env.get(f"{prefix(service)}_DATABASE_PASSWORD_NEXT"):
+                with postgres.connect(self.reach(service)) as connection:
                     postgres.let_in(connection, service, postgres.login_of(service, env, other=True), new)
         jwt = self.pairs.get(f"{JWT_KEY}.pem")
         if "SVC_ACCOUNTS_SECRET_KEY_NEXT" in env or (jwt and jwt.next_private.exists()):
             # Of its processes one may meet what another has signed with the new value.
-            self._restart(["svc-accounts"])
+            self.restart(["svc-accounts"])
         if jwt and jwt.next_private.exists():
             self._show_to_gateway(jwt.next_public)
-
-    def _tell_broker(self) -> None:
-        rabbitmq.configure(self.layout, self.env, self.shop.tenants, testing=self.shop.testing)
-        rabbitmq.import_definitions(self.layout, self.env)
 
     def _show_to_gateway(self, public: Path) -> None:
         """A token that names the next key makes the gateway read the public keys, before anybody's does."""
@@ -167,15 +179,14 @@ class Rotation:
 
     def _use(self) -> None:
         env = self.env
-        with postgres.connect(env) as connection:
-            for name, role in (
-                ("POSTGRES_PASSWORD", "postgres"),
-                ("AUDITOR_DATABASE_PASSWORD", postgres.AUDITOR),
-            ):
-                if name in self.names and (new := env.get(f"{name}_NEXT")):
-                    postgres.set_password(connection, role, new)
+        administrators = {"POSTGRES_PASSWORD": "postgres", "AUDITOR_DATABASE_PASSWORD": postgres.AUDITOR}
+        for name, role in administrators.items():
+            if name in self.names and (new := env.get(f"{name}_NEXT")):
+                for server in self.servers():
+                    with postgres.connect(server) as connection:
+                        postgres.set_password(connection, role, new)
         if "SUPERVISOR_PASSWORD" in self.names and (new := env.get("SUPERVISOR_PASSWORD_NEXT")):
-            self._tell_supervisor(new)
+            self.tell_supervisor(new)
         for pair in self.pairs.values():
             pair.swap()
         given: dict[str, str] = {}
@@ -189,19 +200,10 @@ class Rotation:
                 given |= self._other_login(name)
         self._change({**given, **self._addresses({**env, **given})}, *gone)
         if "RABBITMQ_PASSWORD" in self.names:
-            self._tell_broker()
-        services.write_secrets(self.layout, env)
-        if self.gateway_changed and gateway.present(self.layout):
-            self.shop.reload_gateway()
-
-    def _tell_supervisor(self, new: str) -> None:
-        for password in (self.env["SUPERVISOR_PASSWORD"], new):
-            with suppress(xmlrpc.client.ProtocolError):
-                supervisor.change_password({**self.env, "SUPERVISOR_PASSWORD": password}, new)
-                return
-        raise Problem(
-            "The supervisor knows another SUPERVISOR_PASSWORD than the one in .env: put the old .env back."
-        )
+            self.tell_broker()
+        self.write()
+        if self.gateway_changed:
+            self.reload_gateway()
 
     def _other_login(self, name: str) -> dict[str, str]:
         """Where a service has two logins, the new value is the other one's."""
@@ -214,7 +216,7 @@ class Rotation:
     def _addresses(self, new: dict[str, str]) -> dict[str, str]:
         """What `.env` gives to one service as an address (`SVC_X__DATABASE_URL`), with the new login and password in it."""
         found = {}
-        for service in self.shop.services:
+        for service in self.services:
             swaps = dict(zip(_credentials(service, self.env), _credentials(service, new), strict=True))
             for name, value in self.env.items():
                 if name.startswith(f"{prefix(service)}__") and "://" in value:
@@ -243,18 +245,18 @@ class Rotation:
             else:
                 gone.append(name)
         self._change({}, *(f"{name}{suffix}" for name in gone for suffix in ("_PREVIOUS", "_SINCE")))
-        services.write_secrets(self.layout, env)
+        self.write()
         if users := self._redis_users():
-            redis.set_passwords(env, users)
+            redis.set_passwords(self.reach(), users)
         if self._of("RABBITMQ_PASSWORD"):
             old = [rabbitmq.login_of(service, env, other=True) for service in self._of("RABBITMQ_PASSWORD")]
-            rabbitmq.delete_users(self.layout, env, old)
-        with postgres.connect(env) as connection:
-            for service in self._of("DATABASE_PASSWORD"):
+            self.forget_at_broker(old)
+        for service in self._of("DATABASE_PASSWORD"):
+            with postgres.connect(self.reach(service)) as connection:
                 postgres.shut_out(connection, postgres.login_of(service, env, other=True))
         lasting = {"SVC_ACCOUNTS_SECRET_KEY", f"{JWT_KEY}.pem"} & {*gone, *self.pairs}
         if lasting and not any(sentence.startswith(tuple(lasting)) for sentence in waiting):
-            self._restart(["svc-accounts"])
+            self.restart(["svc-accounts"])
         return waiting
 
     def _lasts(self, name: str) -> float | None:
@@ -275,15 +277,89 @@ class Rotation:
         if given or gone:
             change(self.layout.env_file, self.env, given, *gone)
 
-    def _restart(self, names: list[str]) -> None:
+    # What the runtime does
+
+    @abstractmethod
+    def reach(self, service: str | None = None) -> dict[str, str]:
+        """`.env` with the ports by which the runner reaches Redis and the PostgreSQL server of that service."""
+
+    @abstractmethod
+    def servers(self) -> list[dict[str, str]]:
+        """The same for each PostgreSQL server that there is."""
+
+    @abstractmethod
+    def write(self) -> None:
+        """Write the files that programs read again while they run."""
+
+    @abstractmethod
+    def tell_broker(self) -> None:
+        """Have RabbitMQ take in users and passwords that are new."""
+
+    @abstractmethod
+    def forget_at_broker(self, users: list[str]) -> None:
+        """They can no longer sign in."""
+
+    @abstractmethod
+    def tell_supervisor(self, new: str) -> None:
+        """Where there is one, it takes this password from now on."""
+
+    @abstractmethod
+    def reload_gateway(self) -> None:
+        """The gateway reads its files again."""
+
+    @abstractmethod
+    def restart(self, names: list[str]) -> None:
+        """New processes for these services while they serve; returns when everything is ready."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """What programs read at their next start is written, so that `make up` finds nothing changed."""
+
+
+class HostProcesses(Rotation):
+    """Of host processes."""
+
+    def __init__(self, shop: stack.Stack, names: list[str], *, now: bool) -> None:
+        super().__init__(shop.layout, shop.env, shop.services, names, now=now)
+        self.shop = shop
+
+    def reach(self, service: str | None = None) -> dict[str, str]:
+        return self.env
+
+    def servers(self) -> list[dict[str, str]]:
+        return [self.env]
+
+    def write(self) -> None:
+        services.write_secrets(self.layout, self.env)
+
+    def tell_broker(self) -> None:
+        rabbitmq.configure(self.layout, self.env, self.shop.tenants, testing=self.shop.testing)
+        rabbitmq.import_definitions(self.layout, self.env)
+
+    def forget_at_broker(self, users: list[str]) -> None:
+        rabbitmq.delete_users(self.layout, self.env, users)
+
+    def tell_supervisor(self, new: str) -> None:
+        for password in (self.env["SUPERVISOR_PASSWORD"], new):
+            with suppress(xmlrpc.client.ProtocolError):
+                supervisor.change_password({**self.env, "SUPERVISOR_PASSWORD": password}, new)
+                return
+        raise Problem(
+            "The supervisor knows another SUPERVISOR_PASSWORD than the one in .env: put the old .env back."
+        )
+
+    def reload_gateway(self) -> None:
+        if gateway.present(self.layout):
+            self.shop.reload_gateway()
+
+    def restart(self, names: list[str]) -> None:
         for service in names:
             programs = [f"{service}-{process}" for process in services.PROCESSES]
             rolling.restart(self.shop, programs, keep_serving=True)
         if names:
             self.shop.ready.everything()
 
-    def _settle(self) -> None:
-        """Write what programs read at their next start, so that `make up` finds nothing changed."""
+    def settle(self) -> None:
         env, shop = self.env, self.shop
         redis.configure(self.layout, env, shop.tenants, testing=shop.testing)
         rabbitmq.configure(self.layout, env, shop.tenants, testing=shop.testing)
