@@ -6,17 +6,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from containers import files, manifests, rolling
 from containers.engine import Compose
+from containers.stack import existing, from_checkout, matching, prepare, running, sick, wait_ready
 from shop import releases, services
 from shop.audit import UNREADABLE
 from shop.cli import SETTABLE, asked_for_traces, only_one, wanted_release, wanted_service
-from shop.envfile import complete, load
+from shop.envfile import load
 from shop.layout import Layout, find_layout
 from shop.ports import holder
 from shop.problems import Problem
@@ -27,7 +26,6 @@ from shop.report import Progress, fail, table
 PATIENCE = 600
 #: Of several containers with one image, the one that is built.
 BUILT = ("gateway", "mail", "traces")
-JOBS = ("-migrate", "-seed")
 #: The one-shot container of `make audit`, of a profile of its own.
 AUDIT = "audit"
 
@@ -46,7 +44,7 @@ def up(layout: Layout, arguments: argparse.Namespace) -> int:
         _check_port(env, running)
         log = layout.logs / "docker-build.log"
         progress.say("building the images (the first time takes minutes)")
-        compose.do("build", *_own(compose, found), *BUILT, doing="Building the images", log=log)
+        compose.do("build", *from_checkout(compose, found), *BUILT, doing="Building the images", log=log)
         progress.say("starting the containers, waiting until all are healthy")
         try:
             compose.do(
@@ -56,9 +54,9 @@ def up(layout: Layout, arguments: argparse.Namespace) -> int:
                 log=layout.logs / "docker-up.log",
             )
         except Problem as problem:
-            raise Problem(f"{problem}{_sick(compose)}") from None
+            raise Problem(f"{problem}{sick(compose)}") from None
         applied.write_text(digest)
-        _wait_ready(env)
+        wait_ready(env)
         print(summary(layout, env, compose))
         now = {each["ID"] for each in compose.containers() if each["State"] == "running"}
         if now - {each["ID"] for each in before if each["State"] == "running"}:
@@ -68,66 +66,11 @@ def up(layout: Layout, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def prepare(layout: Layout, given: dict[str, str]) -> tuple[dict[str, str], Compose, str]:
-    """Settings, keys and secrets, made where they are missing; and the digest of the secrets."""
-    layout.make_folders()
-    found = services.discover(layout.root)
-    env = complete(layout.env_file, found, given)
-    return env, Compose(layout, rolling.versions(layout, found)), files.write(layout, env, found)
-
-
-def _own(compose: Compose, found: Iterable[str]) -> list[str]:
-    """Of these services, the containers whose image is built from the checkout: a release has its own, which never changes."""
-    return [f"{service}-web" for service in sorted(found) if not compose.released(service)]
-
-
-def existing(layout: Layout) -> tuple[dict[str, str], Compose]:
-    """The stack that `make up` made; raises Problem if there is none."""
-    env = load(layout.env_file, services.discover(layout.root))
-    if env is None or not files.folder(layout).exists():
-        raise Problem("The shop is not running: `make up` starts it.")
-    return env, prepare(layout, {})[1]
-
-
-def running(layout: Layout) -> tuple[dict[str, str], Compose]:
-    env, compose = existing(layout)
-    if not any(each["State"] == "running" for each in compose.containers()):
-        raise Problem("The shop is not running: `make up` starts it.")
-    return env, compose
-
-
 def _check_port(env: dict[str, str], up_already: set[str]) -> None:
     port = int(env["GATEWAY_PORT"])
     other = None if "gateway" in up_already else holder(port)
     if other:
         raise Problem(f"Port {port} is in use by {other}: stop it, or run `make up GATEWAY_PORT={port + 1}`.")
-
-
-def _sick(compose: Compose) -> str:
-    """The last words of each container that is not well."""
-    text = ""
-    for each in compose.containers():
-        bad = each.get("Health") == "unhealthy" or (each["State"] == "exited" and each.get("ExitCode"))
-        if bad or each["State"] == "restarting":
-            said = compose.do("logs", "--no-color", "--tail", "12", each["Service"], doing="Reading a log")
-            text += f"\n----- {each['Service']} is {each.get('Health') or each['State']}\n{said.rstrip()}"
-    return text
-
-
-def _wait_ready(env: dict[str, str]) -> None:
-    deadline = time.monotonic() + 60
-    url = f"{services.base_url(env)}/readyz"
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own http address
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError) as error:
-            if time.monotonic() > deadline:
-                raise Problem(
-                    f"The containers run, but {url} does not answer 200 ({error}): `make logs` tells why."
-                ) from None
-        time.sleep(0.2)
 
 
 def summary(layout: Layout, env: dict[str, str], compose: Compose) -> str:
@@ -174,17 +117,6 @@ def clean(layout: Layout, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def matching(compose: Compose, wanted: str | None) -> list[str]:
-    """The containers that a name stands for: `svc-orders` for its three, `svc-orders-web` or `redis` for one."""
-    names = [name for name in compose.services() if not name.endswith(JOBS)]
-    found = [name for name in names if not wanted or name == wanted or name.rpartition("-")[0] == wanted]
-    if not found:
-        raise Problem(
-            f"{wanted} is not a service or container of the shop; there are: {', '.join(sorted(names))}."
-        )
-    return found
-
-
 def ps(layout: Layout, arguments: argparse.Namespace) -> int:
     _, compose = running(layout)
     wanted = set(matching(compose, arguments.service))
@@ -213,7 +145,7 @@ def restart(layout: Layout, arguments: argparse.Namespace) -> int:
     env, compose = running(layout)
     names = matching(compose, arguments.service)
     owners = {name.rpartition("-")[0] for name in names if name.startswith("svc-")}
-    images = [*_own(compose, owners), *(name for name in names if name in BUILT)]
+    images = [*from_checkout(compose, owners), *(name for name in names if name in BUILT)]
     with only_one(layout):
         if images:
             compose.do("build", *images, doing="Building the images", log=layout.logs / "docker-build.log")
@@ -225,7 +157,7 @@ def restart(layout: Layout, arguments: argparse.Namespace) -> int:
                 *("--wait-timeout", str(PATIENCE), *names),
                 doing="Restarting",
             )
-        _wait_ready(env)
+        wait_ready(env)
     print(f"Restarted {', '.join(names)}.")
     return 0
 
@@ -238,12 +170,12 @@ def upgrade(layout: Layout, arguments: argparse.Namespace) -> int:
         if version == releases.DEV:
             own = compose.having(service, version)
             own.do(
-                *("build", *_own(own, [service])),
+                *("build", *from_checkout(own, [service])),
                 doing="Building the image",
                 log=layout.logs / "docker-build.log",
             )
         rolling.upgrade(compose, service, version)
-        _wait_ready(env)
+        wait_ready(env)
     print(f"{service} runs {version}; `make rollback SERVICE={service}` goes back.")
     return 0
 
@@ -254,7 +186,7 @@ def rollback(layout: Layout, arguments: argparse.Namespace) -> int:
     with only_one(layout):
         env, compose = running(layout)
         version = rolling.rollback(compose, service)
-        _wait_ready(env)
+        wait_ready(env)
     print(f"{service} runs {version} again.")
     return 0
 
