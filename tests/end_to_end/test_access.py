@@ -206,12 +206,14 @@ class TestStores:
     @pytest.mark.parametrize(("role", "database"), list(itertools.permutations(SERVICES, 2)))
     def test_no_role_opens_the_database_of_another(self, stack_env, role, database):
         own, other = role.replace("-", "_"), database.replace("-", "_")
+        # The second of its two logins, once its password has been replaced.
+        login = f"{own}_b" if stack_env.get(f"{own.upper()}_DATABASE_LOGIN") == "b" else own
 
         def connect(name: str) -> psycopg.Connection:
             return psycopg.connect(
                 host="127.0.0.1",
                 port=postgres_port(stack_env, name.replace("_", "-")),
-                user=own,
+                user=login,
                 password=stack_env[f"{own.upper()}_DATABASE_PASSWORD"],
                 dbname=name,
                 connect_timeout=5,
