@@ -67,13 +67,22 @@ class Oddities:
         client.call("cancel", "POST", f"/orders/{order.body['id']}/cancel", {})
 
     def confirm_what_the_provider_never_hears_of(self) -> None:
-        """The confirmation dies before it has told the provider anything."""
+        """The confirmation dies before it has told the provider anything, and is due at once: its lease is longer than an order
+        of this stack waits for its money.
+        """
         client, _ = self._customer()
         order = client.call("order", "POST", "/orders", ORDER, key=new_key())
-        if order.status == 201:
-            arm(self._site.failpoints, "svc-payments", "payments.confirm.create_intent.before")
-            path = f"/payments/{order.body['payment']['id']}/confirm"
-            self._send_once(client, path, {"payment_method": "pm_card_visa"})
+        if order.status != 201:
+            return
+        payment = order.body["payment"]["id"]
+        died = arm(self._site.failpoints, "svc-payments", "payments.confirm.create_intent.before")
+        self._send_once(client, f"/payments/{payment}/confirm", {"payment_method": "pm_card_visa"})
+        if not died.exists():
+            self._site.rows(
+                "svc-payments",
+                "UPDATE payments_paymentattempt SET due_at = now() WHERE payment_id = %s AND state = 'running'",
+                (UUID(payment),),
+            )
 
     def want_more_back_than_was_paid(self) -> None:
         """A refund that svc-payments refuses for good, which no way through the shop asks for."""
