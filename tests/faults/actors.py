@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from faults.journal import Journal
-from faults.plan import Disturbance, Kill, Outage, Plan
+from faults.plan import Disturbance, Kill, Outage, Plan, least
 from faults.site import Site
 from shared_lib.failpoints import NAMES, SHARED, arm
 
@@ -70,7 +71,7 @@ class Actor(threading.Thread, ABC):
 
 
 class Killer(Actor):
-    """kill -9 of one process after the other."""
+    """kill -9 of one process after the other; where all of a kind are only about to start, it waits for one."""
 
     def __init__(self, kills: Iterable[Kill], site: Site, journal: Journal, stop: threading.Event) -> None:
         super().__init__("killer", site, journal, stop)
@@ -80,13 +81,19 @@ class Killer(Actor):
         for kill in self._kills:
             if not self.until(kill.at):
                 return
-            for program in self._candidates(kill.program):
-                if command := self.site.kill(program, kill.place):
-                    kind = program.rpartition("-")[2]
-                    self.journal.note(f"kill {kind}", program=program, command=command[-60:])
-                    break
-            else:
+            while not self._kill(kill):
                 self.journal.count("nothing to kill")
+                if self.stopped.wait(1.0):
+                    return
+
+    def _kill(self, kill: Kill) -> bool:
+        """False if no program of the kind has a process."""
+        for program in self._candidates(kill.program):
+            if command := self.site.kill(program, kill.place):
+                kind = program.rpartition("-")[2]
+                self.journal.note(f"kill {kind}", program=program, command=command[-60:])
+                return True
+        return False
 
     def _candidates(self, program: str) -> list[str]:
         """The one that was meant, then the others of its kind: a program that is only about to start has no process."""
@@ -122,25 +129,37 @@ class Saboteur(Actor):
     """Delays, cuts and half-opens connections by way of the proxy."""
 
     def __init__(
-        self, disturbances: Iterable[Disturbance], site: Site, journal: Journal, stop: threading.Event
+        self, disturbances: Sequence[Disturbance], site: Site, journal: Journal, stop: threading.Event
     ) -> None:
         super().__init__("saboteur", site, journal, stop)
         self._disturbances = disturbances
+        self._busy: dict[str, float] = {}
         self._healers: list[threading.Timer] = []
 
     def act(self) -> None:
-        busy: dict[str, float] = {}
+        skipped = []
         for disturbance in self._disturbances:
             if not self.until(disturbance.at):
                 break
-            # One disturbance a link at a time: healing the first would end the second.
-            if busy.get(disturbance.link, 0) < self.journal.now or disturbance.what == "cut":
-                busy[disturbance.link] = self.journal.now + disturbance.seconds + 0.5
+            if self._left(disturbance) > 0:
+                skipped.append(disturbance)
+            else:
+                self._disturb(disturbance)
+        for disturbance in skipped:
+            if self._lacking(disturbance.what) and not self.stopped.wait(max(0.0, self._left(disturbance))):
                 self._disturb(disturbance)
         for healer in self._healers:
             healer.join()
 
+    def _left(self, its: Disturbance) -> float:
+        """Seconds until it may be made. One a link at a time, for healing the first would end the second; a cut needs no healing."""
+        return 0.0 if its.what == "cut" else self._busy.get(its.link, 0.0) - self.journal.now
+
+    def _lacking(self, what: str) -> bool:
+        return self.journal.counts[what] < least(what, self._disturbances)
+
     def _disturb(self, its: Disturbance) -> None:
+        self._busy[its.link] = self.journal.now + its.seconds + 0.5
         match its.what:
             case "cut":
                 self.site.disturb("cut", its.link)
@@ -248,14 +267,17 @@ class Cast:
         for actor in (*self._wild, self.trapper):
             actor.start()
 
-    def relent(self) -> None:
-        """From here on only failpoints kill."""
+    def relent(self, patience: float) -> None:
+        """From here on only failpoints kill. On a slow machine the plan is late: it gets so many seconds to be done."""
+        until = time.monotonic() + patience
+        for actor in self._wild:
+            actor.join(max(0.0, until - time.monotonic()))
         self._enough.set()
         for actor in self._wild:
             actor.join()
 
     def end(self) -> None:
         """Nobody breaks anything any more."""
-        self.relent()
+        self.relent(0)
         self.stop.set()
         self.trapper.join()

@@ -143,6 +143,11 @@ class Plan:
     disturbances: tuple[Disturbance, ...]
 
 
+def least(what: str, disturbances: Sequence[Disturbance]) -> int:
+    """How often a disturbance of a kind must really have been made: a third of what was planned."""
+    return sum(its.what == what for its in disturbances) // 3
+
+
 def make_plan(
     *,
     seed: int,
