@@ -24,6 +24,13 @@ def test_a_request_without_an_id_gets_one_of_its_own(client: httpx.Client, servi
     assert [seen.header("x-request-id") for seen in services.seen] == found
 
 
+def test_ids_stay_whole_and_never_come_twice(client: httpx.Client) -> None:
+    """More of them than the memory they are made in would outlive, if nobody kept hold of it."""
+    found = [client.get("/healthz").headers["X-Request-Id"] for _ in range(3000)]
+    assert [value for value in found if not re.fullmatch(r"[0-9a-f]{32}", value)] == []
+    assert len(set(found)) == 3000
+
+
 @pytest.mark.parametrize(
     "value", ["abc-123", "0198c0de-0000-7000-8000-000000000001", "A.b_c-9", "x" * 128, "1"]
 )

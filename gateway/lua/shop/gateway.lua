@@ -31,6 +31,7 @@ local scan = request_headers.scan
 local set_id = ids.set
 local take, limit_text = limits.take, limits.text
 local check_token = tokens.check
+local count_route = metrics.begin
 local enter, full, away = resilience.enter, resilience.full, resilience.away
 
 -- `access` is one long piece of machine code; with its usual bounds LuaJIT would give it up and interpret it.
@@ -141,7 +142,6 @@ end
 
 -- Nil when there is something wrong with it.
 local function path_asked()
-  set_id()
   local uri = var.request_uri
   if is_plain(uri) or var.shop_malformed == "" then
     return path_of(uri)
@@ -151,6 +151,7 @@ end
 -- From here on the request counts as one of its service, until `metrics.log` sees its route.
 local function begin(route)
   var.shop_route = route.label
+  count_route(route.id)
   if not route.answer then
     enter(route.service)
   end
@@ -165,12 +166,17 @@ local function hand_over(route, service, tightest, fewest, reset)
   if tightest then
     var.shop_ratelimit = limit_text(tightest, fewest, reset)
   end
-  var.shop_service = service
+  if not route.fixed then
+    var.shop_service = service
+  end
   var.shop_deadline = deadline(route)
 end
 
 --- The access phase of everything but static files.
-function M.access()
+-- @param sampled  whether a span of the request is kept
+function M.access(sampled)
+  local authorizations, authorization, body, strip, origin, named = scan()
+  set_id(named or not authorizations, sampled)
   local path = path_asked()
   if not path then
     return ngx.exit(400)
@@ -183,7 +189,6 @@ function M.access()
   end
 
   begin(route)
-  local authorizations, authorization, body, strip, origin = scan()
   if not authorizations or (authorization and #authorization > MAX_AUTHORIZATION) then
     return problems.answer(431, "headers_too_large")
   end
@@ -267,13 +272,14 @@ end
 
 local function prepare(route)
   route.label = route.method .. " " .. route.path
+  route.fixed = schema.has_location(route) and not route.websocket and route.time == "normal"
   route.by_address = limits.of(route.limits, "address")
   route.by_user = route.auth == PUBLIC and {} or limits.of(route.limits, "user")
   route.by_email = limits.of(route.limits, "email")
   route.policy_header = policy_header({ route.by_address, route.by_email, route.by_user })
   route.seconds = settings.times[route.time]
   deadline_at[route.seconds] = deadline_at[route.seconds] or {}
-  metrics.name(route.label, {
+  route.id = metrics.name(route.label, {
     service = not route.answer and route.service or nil,
     leave = resilience.leave,
     cache_done = route.cache and cache.done or nil,
@@ -310,10 +316,10 @@ function M.init(path)
     error("the route table has mistakes:\n" .. mistakes, 0)
   end
   limits.init(config.limits)
-  resilience.init(settings, schema.SERVICES)
   for _, route in ipairs(config.routes) do
     prepare(route)
   end
+  resilience.init(settings, schema.SERVICES, config.routes)
   router.build(config.routes)
   tokens.init(settings)
   health.init(settings)
@@ -325,6 +331,8 @@ end
 
 --- In each worker, when it starts.
 function M.init_worker()
+  -- What is garbage after a request is little beside what lives; to look for it rarely costs a few MB.
+  collectgarbage("setpause", 400)
   process.die_with_master()
   ids.start()
   metrics.start()

@@ -1,7 +1,10 @@
 -- Counters of this gateway in Prometheus' text format. Each worker counts in plain tables and adds them to a shared dict
 -- a few times a second, so a request costs no lock and a scrape is hardly late.
 
+local request = require "shop.request"
+
 local ngx = ngx
+local number = request.number
 local now, start_time = ngx.now, ngx.req.start_time
 local var = ngx.var
 local shared = ngx.shared.shop_metrics
@@ -16,6 +19,7 @@ local ids, labels = {}, {}
 local kept = {}    -- by id: whether answers are kept
 local services = {}    -- by id
 local cache_done, leave
+local under_way = {}    -- by request, the id of its route
 local requests, buckets, seconds = {}, {}, {}
 local counters = {}
 
@@ -62,11 +66,13 @@ end
 --- In the master, for each route.
 -- @param options  `service` (nil for the gateway itself) and what is called with it when a request on the route is done,
 --                 `leave`; if its answers are kept also `cache_done`
+-- @return the id of the route
 function M.name(label, options)
   local id = id_of(label)
   services[id], leave = options.service, options.leave
   kept[id] = options.cache_done ~= nil
   cache_done = options.cache_done or cache_done
+  return id
 end
 
 -- Without a loop, so that LuaJIT compiles `log` as one piece.
@@ -79,10 +85,21 @@ local function bucket_of(elapsed)
   return elapsed <= 1 and 8 or elapsed <= 2.5 and 9 or elapsed <= 5 and 10 or elapsed <= 10 and 11 or 12
 end
 
+--- A request that has a route. `log` knows the others by `$shop_route`, which is dearer.
+-- @param id  as from `name`
+function M.begin(id)
+  under_way[number()] = id
+end
+
 --- At the end of each request. The label of a route comes from the route table or nginx.conf, never from a client.
 function M.log()
-  local label = var.shop_route
-  local id = ids[label] or id_of(label)
+  local this = number()
+  local id = under_way[this]
+  if id then
+    under_way[this] = nil
+  else
+    id = id_of(var.shop_route)
+  end
   local place = id * 1000 + ngx.status
   requests[place] = (requests[place] or 0) + 1
   local elapsed = now() - start_time()

@@ -44,7 +44,11 @@ local FAMILIES = {
 local NAMES = { ["x-user"] = true, ["x-internal"] = true, ["x-service"] = true, ["forwarded"] = true, ["proxy"] = true }
 local SET_ANEW = { ["x-forwarded-for"] = true, ["x-forwarded-proto"] = true }
 
--- Classes, as digits of a sum: how many headers may be Authorization, announce a body, be for the inside only, or be Origin.
+-- By these a request says what it and its trace are called.
+local NAMING = { ["x-request-id"] = true, ["traceparent"] = true }
+
+-- Classes, as digits of a sum: how many headers may be Authorization, announce a body, be for the inside only or name the
+-- request, or be Origin.
 local AUTHORIZATION, BODY, INSIDE, ORIGIN = 1, 0x100, 0x10000, 0x1000000
 local INSIDES = 0xff0000
 
@@ -57,6 +61,7 @@ for length = 0, 31 do
 end
 classify("f", 9, INSIDE)
 classify("p", 5, INSIDE)
+classify("t", 11, INSIDE)
 classify("a", 13, AUTHORIZATION)
 classify("c", 14, BODY)
 classify("t", 17, BODY)
@@ -80,7 +85,7 @@ local function of(index)
 end
 
 local function look_closely(count)
-  local authorizations, data, length, body, strip, origin = 0, nil, 0, false, nil, false
+  local authorizations, data, length, body, strip, origin, named = 0, nil, 0, false, nil, false, false
   for index = 0, count - 1 do
     local key = list[index].key
     local kind = of(index)
@@ -93,18 +98,21 @@ local function look_closely(count)
       origin = true
     elseif kind == INSIDE then
       local name = ffi_string(key.data, key.len)
-      if is_inside(name) then
+      if NAMING[name] then
+        named = true
+      elseif is_inside(name) then
         strip = strip or {}
         strip[#strip + 1] = name
       end
     end
   end
-  return authorizations, data and ffi_string(data, length), body, strip, origin
+  return authorizations, data and ffi_string(data, length), body, strip, origin, named
 end
 
 --- Looks at all headers once.
 -- @return number of Authorization headers, value of the last one, whether a body is announced, a list of names to strip or
---         nil, whether there may be an Origin; or nil when there are more than 100
+--         nil, whether there may be an Origin, whether there is an X-Request-Id or traceparent; or nil when there are more
+--         than 100
 function M.scan()
   local r = get_request()
   local count = C.ngx_http_lua_ffi_req_get_headers_count(r, MAX, truncated)
@@ -123,7 +131,7 @@ function M.scan()
   local total = c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9
     + c10 + c11 + c12 + c13 + c14 + c15 + c16 + c17 + c18 + c19
   if total == 0 then
-    return 0, nil, false, nil, false
+    return 0, nil, false, nil, false, false
   end
   local authorizations = band(total, 0xff)
   if band(total, INSIDES) ~= 0 or authorizations > 1 then
@@ -136,7 +144,8 @@ function M.scan()
     return look_closely(count)
   end
   local value = list[place].value
-  return authorizations, authorizations == 1 and ffi_string(value.data, value.len) or nil, band(total, 0xff00) ~= 0, nil, total >= ORIGIN
+  return authorizations, authorizations == 1 and ffi_string(value.data, value.len) or nil, band(total, 0xff00) ~= 0, nil,
+    total >= ORIGIN, false
 end
 
 return M

@@ -27,16 +27,21 @@ local IDEMPOTENT = { GET = true, HEAD = true, PUT = true, DELETE = true }
 
 local patience, most
 local places, in_flight, shed, refused = {}, {}, {}, {}
+local service_of = {}    -- by the label of a route
 
 --- In the master.
 -- @param services  names of all services
-function M.init(settings, services)
+-- @param routes  with `label` and `service`
+function M.init(settings, services, routes)
   patience, most = settings.patience, settings.in_flight
   for index, service in ipairs(services) do
     places[service] = index - 1
     in_flight[service] = 0
     shed[service] = ('gateway_shed_total{service="%s"}'):format(service)
     refused[service] = ('gateway_circuit_refused_total{service="%s"}'):format(service)
+  end
+  for _, route in ipairs(routes) do
+    service_of[route.label] = route.service
   end
 end
 
@@ -111,6 +116,10 @@ end
 -- recognises by its Idempotency-Key. A service that took a request and is late is not asked again.
 function M.again()
   local service = var.shop_service
+  if service == nil or service == "" then
+    service = service_of[var.shop_route]
+    var.shop_service = service
+  end
   local status = tonumber((var.upstream_status or "502"):sub(-3)) or 502
   local tried = tonumber(var.shop_tries) or 0
   local pause = PAUSES[tried + 1]

@@ -16,6 +16,9 @@ end
 local ANSWERS = { healthz = true, readyz = true }
 local CACHES = { lists = true, product = true }
 local CACHED_BELOW = "/api/v1/catalog/"    -- the location with a cache in nginx.conf.template
+-- What lies below the path of its own service has a location that passes it on, but for that with a cache, which passes on to
+-- whom lua/shop/gateway.lua says.
+local OWN_PATH = "/api/v1/"
 local UNITS = { [""] = 1, k = 1024, m = 1024 * 1024 }
 
 -- A role and everybody who includes it, as bits of the mask that a verified token carries.
@@ -29,6 +32,12 @@ local function sorted(set)
   end
   table.sort(names)
   return table.concat(names, ", ")
+end
+
+--- Whether nginx.conf.template has a location that passes this route on to its service and to no other.
+function M.has_location(route)
+  local own = OWN_PATH .. route.service:gsub("^svc%-", "")
+  return own .. "/" ~= CACHED_BELOW and (route.path == own or route.path:sub(1, #own + 1) == own .. "/")
 end
 
 --- "64k" -> 65536, or nil when it is not a size.

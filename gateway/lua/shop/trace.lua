@@ -1,15 +1,17 @@
 -- Spans of sampled requests, sent to a collector as OTLP/JSON. Loaded only where there is one: it then stands around the
--- functions that nginx.conf calls. What is not sampled pays one random number and one look at a variable; what is sampled is
+-- functions that nginx.conf calls. What is not sampled pays one random number and one look into a table; what is sampled is
 -- put into a table, and a timer sends it. Nothing waits for the collector, and nothing is kept for it for long.
 
 local cjson = require "cjson.safe"
 local metrics = require "shop.metrics"
+local request = require "shop.request"
 
 local ngx = ngx
 local var = ngx.var
 local now, start_time = ngx.now, ngx.req.start_time
 local random = math.random
 local match = string.match
+local number = request.number
 
 local M = {}
 
@@ -22,6 +24,7 @@ local SENT, DROPPED = 'gateway_trace_spans_total{outcome="sent"}', 'gateway_trac
 local SERVER, ERROR = 2, 2
 
 local settings
+local samples = {}    -- by request, those that are under way
 local queue, queued = {}, 0
 local sending, rest_until = false, 0
 
@@ -40,9 +43,10 @@ local function remember()
     return metrics.count(DROPPED)
   end
   queued = queued + 1
+  local trace, span = match(var.shop_traceparent, "^00%-(%x+)%-(%x+)%-01$")
   queue[queued] = {
-    trace = var.shop_trace,
-    span = var.shop_id_low,
+    trace = trace,
+    span = span,
     parent = var.shop_trace_parent,
     route = var.shop_route,
     status = ngx.status,
@@ -152,13 +156,16 @@ function M.install(given)
   settings = given
   local access, log = rawget(_G, "shop_access"), rawget(_G, "shop_log")
   rawset(_G, "shop_access", function()
-    if wanted() then
-      var.shop_sampled = "01"
+    local sampled = wanted()
+    if sampled then
+      samples[number()] = true
     end
-    return access()
+    return access(sampled)
   end)
   rawset(_G, "shop_log", function()
-    if var.shop_sampled == "01" then
+    local place = number()
+    if samples[place] then
+      samples[place] = nil
       remember()
     end
     return log()
