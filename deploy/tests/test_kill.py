@@ -37,8 +37,11 @@ class Target:
 
     @property
     def kind(self) -> tuple[str, int, str]:
-        # The program itself is one kind whatever its command is: some execute another one on their way.
-        return self.program, self.depth, re.sub(r"\d+", "N", self.command)[:100] if self.depth else ""
+        # The program itself is one kind whatever its command is: some execute another one on their way. So is every backend of
+        # PostgreSQL, which calls itself after whom it serves and what it does at the moment.
+        backend = self.program == "postgres" and re.search(r"\(\d+\)", self.command)
+        what = "backend" if backend else re.sub(r"\d+", "N", self.command)[:100]
+        return self.program, self.depth, what if self.depth else ""
 
     @property
     def owner(self) -> str:
