@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import threading
@@ -74,8 +75,12 @@ class Load:
                 watch=self._count,
             ) as buyer:
                 buyer.register()
-                variant = self._plenty(buyer)
-                while not self._over.wait(0.5):
+                for bought in itertools.count():
+                    if self._over.wait(0.5):
+                        break
+                    # Of no variant there is enough for all that is bought in a long test.
+                    if bought % 10 == 0:
+                        variant = self._plenty(buyer)
                     if not self.steady:
                         buyer.renew()
                     buyer.add_to_cart(variant)
