@@ -14,6 +14,11 @@ AMQP_PORT = 5672
 ESTABLISHED, LISTENING = "01", "0A"
 
 
+def has_port(command: list[str]) -> bool:
+    """Whether the process listens, or is to: `python -m shared_lib.server web` becomes `shared_lib.server.web`."""
+    return not {"web", "shared_lib.server.web", "sandbox"}.isdisjoint(command)
+
+
 def web(port: int) -> str:
     """What is wrong with the web process; empty if nothing is."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4)
@@ -57,7 +62,7 @@ def broker(folder: Path, port: int) -> str:
 
 def main() -> None:
     command = Path("/proc/1/cmdline").read_text().split("\0")
-    if "shared_lib.server.web" in command or "sandbox" in command:
+    if has_port(command):
         port = int(os.environ.get("PORT", "8000"))
         shares = os.environ.get("WEB_SHARE_PORT") == "true"
         if shares and not listens(Path("/proc"), Path("/proc/net"), port):

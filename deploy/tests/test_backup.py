@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from backup import archive
+from shop.backup import given
 
 MANIFEST = archive.Manifest(
     made_at="2026-01-02T03:04:05.678Z",
@@ -29,6 +30,23 @@ def test_what_was_sealed_is_read_again(made):
     assert manifest.services == ["svc-cart", "svc-orders"]
     assert manifest.files["media.tar"]["bytes"] == 8
     assert {oct(path.stat().st_mode & 0o077) for path in made.rglob("*")} == {"0o0"}
+
+
+def test_a_restore_takes_over_the_keys_that_count_and_no_password_of_a_store(made, monkeypatch):
+    monkeypatch.delenv("GATEWAY_PORT", raising=False)
+    kept = {
+        "DEMO_PASSWORD": "demo",
+        "SVC_CART_SECRET_KEY": "now",
+        "SVC_CART_SECRET_KEY_PREVIOUS": "before",
+        "SVC_CART_SECRET_KEY_SINCE": "1",
+        "SVC_CART__LOG_LEVEL": "DEBUG",
+    }
+    lost = {"POSTGRES_PASSWORD": "x", "SVC_CART_DATABASE_PASSWORD": "x", "SVC_CART__DATABASE_URL": "x://"}
+    (made / archive.SECRETS).mkdir()
+    (made / archive.SECRETS / "env").write_text(
+        "".join(f"{name}={value}\n" for name, value in {**kept, **lost}.items())
+    )
+    assert given(made, MANIFEST) == kept
 
 
 def change(made: Path, how: str) -> None:

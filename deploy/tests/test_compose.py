@@ -377,6 +377,13 @@ class TestHealthCheck:
 
     HEAD = "  sl  local_address rem_address   st\n"
 
+    def test_a_web_is_one_before_it_has_become_the_server(self, check):
+        # In its network another web may hold connections, by which events and worker would be well.
+        for words in ("-m shared_lib.server web", "-m shared_lib.server.web 0.0.0.0 8000 1", "-m sandbox"):
+            assert check.has_port(["python", *words.split(), ""])
+        for words in ("-m shared_lib.server events", "-m shared_lib.events", "-m shared_lib.server worker"):
+            assert not check.has_port(["python", *words.split(), ""])
+
     def test_a_process_with_a_connection_to_the_broker_is_well(self, check, tmp_path):
         (tmp_path / "tcp").write_text(self.HEAD + "   0: 0A00000A:C350 0B00000A:1628 01 00000000\n")
         assert check.broker(tmp_path, 5672) == ""

@@ -127,6 +127,15 @@ def test_a_failed_start_that_left_something_is_remembered(tree: Tree) -> None:
     assert tree.memory.read_text() == "docker\n"
 
 
+def test_a_restore_starts_what_it_fills_and_so_is_remembered(tree: Tree) -> None:
+    assert tree.shop("restore").stdout == "native restore\n"
+    assert tree.shop("restore", "docker").returncode == 1
+    tree.shop("down")
+    assert tree.shop("restore", "docker").stdout == "docker restore\n"
+    assert tree.shop("backup").stdout == "docker backup\n"
+    assert tree.shop("restore").stdout == "docker restore\n"
+
+
 def test_a_failed_down_is_not_forgotten(tree: Tree) -> None:
     tree.shop("up", "docker")
     tree.runtime("docker", "exit 1")

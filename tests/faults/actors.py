@@ -152,7 +152,7 @@ class Saboteur(Actor):
             healer.join()
 
     def _left(self, its: Disturbance) -> float:
-        """Seconds until it may be made. One a link at a time, for healing the first would end the second; a cut needs no healing."""
+        """Seconds until it may be made. One a link at a time: healing the first would end the second. A cut needs no healing."""
         return 0.0 if its.what == "cut" else self._busy.get(its.link, 0.0) - self.journal.now
 
     def _lacking(self, what: str) -> bool:

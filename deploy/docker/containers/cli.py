@@ -31,38 +31,49 @@ AUDIT = "audit"
 
 
 def up(layout: Layout, arguments: argparse.Namespace) -> int:
-    progress = Progress()
     given = {name: value for name in SETTABLE if (value := os.environ.get(name))}
     with only_one(layout):
-        env, compose, digest = prepare(layout, given)
-        applied = files.folder(layout) / "applied"
-        # Compose does not look into the files that it mounts.
-        anew = ["--force-recreate"] if applied.exists() and applied.read_text() != digest else []
-        found = services.discover(layout.root)
-        before = compose.containers()
-        running = {each["Service"] for each in before if each["State"] == "running"}
-        _check_port(env, running)
-        log = layout.logs / "docker-build.log"
-        progress.say("building the images (the first time takes minutes)")
-        compose.do("build", *from_checkout(compose, found), *BUILT, doing="Building the images", log=log)
-        progress.say("starting the containers, waiting until all are healthy")
-        try:
-            compose.do(
-                *("up", "--detach", "--no-build", "--remove-orphans", "--wait"),
-                *("--wait-timeout", str(PATIENCE), *anew),
-                doing="Starting the containers",
-                log=layout.logs / "docker-up.log",
-            )
-        except Problem as problem:
-            raise Problem(f"{problem}{sick(compose)}") from None
-        applied.write_text(digest)
-        wait_ready(env)
-        print(summary(layout, env, compose))
-        now = {each["ID"] for each in compose.containers() if each["State"] == "running"}
-        if now - {each["ID"] for each in before if each["State"] == "running"}:
-            print(f"\nReady after {progress.seconds:.1f} s.")
-        else:
-            print(f"\nEverything was up already ({progress.seconds:.1f} s).")
+        return _bring_up(layout, Progress(), given)
+
+
+def _bring_up(
+    layout: Layout,
+    progress: Progress,
+    given: dict[str, str],
+    fill: Callable[[dict[str, str], Compose], None] | None = None,
+) -> int:
+    """Everything; `fill` is called when the images are built and nothing runs yet."""
+    env, compose, digest = prepare(layout, given)
+    applied = files.folder(layout) / "applied"
+    # Compose does not look into the files that it mounts.
+    anew = ["--force-recreate"] if applied.exists() and applied.read_text() != digest else []
+    found = services.discover(layout.root)
+    before = compose.containers()
+    running = {each["Service"] for each in before if each["State"] == "running"}
+    _check_port(env, running)
+    log = layout.logs / "docker-build.log"
+    progress.say("building the images (the first time takes minutes)")
+    compose.do("build", *from_checkout(compose, found), *BUILT, doing="Building the images", log=log)
+    if fill:
+        fill(env, compose)
+    progress.say("starting the containers, waiting until all are healthy")
+    try:
+        compose.do(
+            *("up", "--detach", "--no-build", "--remove-orphans", "--wait"),
+            *("--wait-timeout", str(PATIENCE), *anew),
+            doing="Starting the containers",
+            log=layout.logs / "docker-up.log",
+        )
+    except Problem as problem:
+        raise Problem(f"{problem}{sick(compose)}") from None
+    applied.write_text(digest)
+    wait_ready(env)
+    print(summary(layout, env, compose))
+    now = {each["ID"] for each in compose.containers() if each["State"] == "running"}
+    if now - {each["ID"] for each in before if each["State"] == "running"}:
+        print(f"\nReady after {progress.seconds:.1f} s.")
+    else:
+        print(f"\nEverything was up already ({progress.seconds:.1f} s).")
     return 0
 
 
@@ -319,6 +330,41 @@ def rotate(layout: Layout, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def backup(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Everything the running shop holds, of one moment."""
+    from containers.backup import Containers
+    from shop.backup import write
+
+    with only_one(layout):
+        env, compose = running(layout)
+        return write(Containers(layout, env, services.discover(layout.root), compose), Progress())
+
+
+def restore(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Make the stack hold what a backup holds, and start it."""
+    from containers.backup import Containers, empty, has_data, newest_postgres, put
+    from shop import backup
+
+    with only_one(layout):
+        progress = Progress()
+        source, manifest = backup.chosen(layout, progress)
+        _, compose, _ = prepare(layout, {})
+        data = has_data(compose)
+        backup.check_may_replace(manifest, newest_postgres(compose), data=data)
+        if data:
+            progress.say("stopping, and throwing away what is there")
+        empty(layout, compose)
+        layout.make_folders()
+        backup.keys(layout, source)
+
+        def fill(env: dict[str, str], compose: Compose) -> None:
+            shop = Containers(layout, env, manifest.services, compose)
+            put(shop, compose, source)
+            backup.fill(shop, source, progress.say)
+
+        return _bring_up(layout, progress, backup.given(source, manifest), fill)
+
+
 def release(layout: Layout, arguments: argparse.Namespace) -> int:
     """Release what the environment names, compared with the containers that run here."""
     if told():
@@ -333,7 +379,7 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
     verb.__name__.replace("_", "-"): verb
     for verb in (
         *(up, down, clean, ps, restart, upgrade, rollback, logs, shell, seed, demo, trace, end_to_end),
-        *(rotate, release),
+        *(rotate, backup, restore, release),
     )
 }
 

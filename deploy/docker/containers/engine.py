@@ -125,6 +125,26 @@ class Compose:
             raise Problem(explain(doing, done.stdout + done.stderr, log))
         return done.stdout
 
+    def pipe(
+        self, *arguments: str, doing: str, source: Path | None = None, output: Path | None = None
+    ) -> None:
+        """Run to the end with these files as input and output; raises Problem with its last words when it fails."""
+        with (
+            (source or Path(os.devnull)).open("rb") as stdin,
+            (output or Path(os.devnull)).open("wb") as stdout,
+        ):
+            done = subprocess.run(
+                [*self._command, *arguments],
+                cwd=self.layout.root,
+                env=self._env,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        if done.returncode:
+            raise Problem(explain(doing, done.stderr.decode(errors="replace"), None))
+
     def containers(self, *, all_: bool = True) -> list[dict[str, Any]]:
         """What `docker compose ps` knows, one entry a container."""
         text = self.do("ps", "--format", "json", *(["--all"] if all_ else []), doing="Listing the containers")

@@ -1,4 +1,7 @@
-"""`make backup` and `make restore` on host processes: the package `deploy/backup` with this stack's stores and files."""
+"""`make backup` and `make restore`: the package `deploy/backup` with this stack's stores and files.
+
+Here is what both runtimes do, and how host processes do it; `containers.backup` is how containers do.
+"""
 
 import argparse
 import contextlib
@@ -7,7 +10,8 @@ import shutil
 import sqlite3
 import sys
 import tarfile
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +28,7 @@ sys.path.append(str(ROOT / "deploy"))
 from backup import archive, moment, redelivery
 
 DUMPS_AT_ONCE = 2
+MEDIA = "media.tar"
 SANDBOX = "sandbox.sqlite3"
 #: Of the old `.env`: what data or clients go on to need. Ports and passwords of stores are the new stack's own.
 KEPT = ("DEMO_PASSWORD", "SHOP_CURRENCY", "STOREFRONT_URL", "EMAIL_FROM")
@@ -33,18 +38,51 @@ def folder(layout: Layout) -> Path:
     return layout.state / "backups"
 
 
-def owner_url(env: dict[str, str], service: str) -> str:
+def owner_url(env: dict[str, str], service: str, host: str = "127.0.0.1", port: str = "") -> str:
     """A service's database for the cluster's owner, who alone may lock every table."""
-    return f"postgresql://postgres:{env['POSTGRES_PASSWORD']}@127.0.0.1:{env['POSTGRES_PORT']}/{postgres.role_of(service)}"
+    server = f"{host}:{port or env['POSTGRES_PORT']}"
+    return f"postgresql://postgres:{env['POSTGRES_PASSWORD']}@{server}/{postgres.role_of(service)}"
+
+
+class Shop(ABC):
+    """A shop whose databases run, as its runtime reaches it."""
+
+    def __init__(self, layout: Layout, env: dict[str, str], found: list[str]) -> None:
+        self.layout, self.env, self.services = layout, env, found
+
+    @abstractmethod
+    def url(self, service: str) -> str:
+        """Of the service's database, for the cluster's owner."""
+
+    @abstractmethod
+    def dump(self, service: str, snapshot: str, target: Path) -> None:
+        """What the snapshot shows of the service's database, in `pg_dump`'s custom format."""
+
+    @abstractmethod
+    def load(self, service: str, source: Path) -> None:
+        """Such a file into the empty database, as the service's own role, whose everything in it is."""
+
+    @abstractmethod
+    def pictures(self, target: Path) -> None:
+        """A tar file with the folder `media`."""
+
+    @abstractmethod
+    def books(self, target: Path) -> None:
+        """The sandbox provider's database, where there is one."""
 
 
 def make(layout: Layout, arguments: argparse.Namespace) -> int:
     """Back up the running stack into a folder of its own."""
-    shop = stack.find(layout, Progress())
+    progress = Progress()
+    shop = stack.find(layout, progress)
     if shop is None or supervisor.pid(layout) is None:
         raise Problem("The shop is not running, and its databases with it: `make up` starts it.")
+    return write(HostProcesses(layout, shop.env, shop.services), progress)
+
+
+def write(shop: Shop, progress: Progress) -> int:
     now = datetime.now(UTC)
-    final = folder(layout) / now.strftime("%Y%m%dT%H%M%SZ")
+    final = folder(shop.layout) / now.strftime("%Y%m%dT%H%M%SZ")
     partial = final.with_name(f"{final.name}.partial")
     if final.exists() or partial.exists():
         raise Problem(f"{final} is there already: wait a second and try again.")
@@ -62,58 +100,42 @@ def make(layout: Layout, arguments: argparse.Namespace) -> int:
     size = sum(path.stat().st_size for path in final.rglob("*") if path.is_file()) / 1_000_000
     waited = f"writers waited for {manifest.stood_still_seconds * 1000:.0f} ms"
     print(
-        f"{final}\n{size:.1f} MB in {shop.progress.seconds:.1f} s; {waited}.\n"
+        f"{final}\n{size:.1f} MB in {progress.seconds:.1f} s; {waited}.\n"
         f"Its folder {archive.SECRETS}/ holds every key and password in plain text: keep it encrypted, and apart from the rest."
     )
     return 0
 
 
-def _fill(shop: stack.Stack, target: Path) -> archive.Manifest:
-    layout, env = shop.layout, shop.env
-    urls = {service: owner_url(env, service) for service in shop.services}
+def _fill(shop: Shop, target: Path) -> archive.Manifest:
+    urls = {service: shop.url(service) for service in shop.services}
     with moment.one_moment(urls) as now:
         made_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
         def dump(service: str) -> None:
-            tools.run(
-                [
-                    str(tools.postgres_bin(_major(layout)) / "pg_dump"),
-                    *("--format", "custom", "--compress", "1", "--snapshot", now.snapshots[service]),
-                    *("--host", "127.0.0.1", "--port", env["POSTGRES_PORT"], "--username", "postgres"),
-                    *("--file", str(target / "databases" / f"{service}.dump"), postgres.role_of(service)),
-                ],
-                doing=f"Dumping the database of {service}",
-                env={"PGPASSWORD": env["POSTGRES_PASSWORD"]},
-                timeout=3600,
-            )
+            shop.dump(service, now.snapshots[service], target / "databases" / f"{service}.dump")
 
         with ThreadPoolExecutor(DUMPS_AT_ONCE) as pool:
             list(pool.map(dump, shop.services))
         migrations = {service: _applied(url) for service, url in urls.items()}
     # After the moment: a picture is written before its row, and the provider may know more than we, never less.
-    with tarfile.open(target / "media.tar", "w") as tar:
-        tar.add(layout.media, "media")
-    books = layout.data / SANDBOX
-    if books.exists():
-        with (
-            contextlib.closing(sqlite3.connect(books)) as source,
-            contextlib.closing(sqlite3.connect(target / SANDBOX)) as copy,
-        ):
-            source.backup(copy)
+    shop.pictures(target / MEDIA)
+    shop.books(target / SANDBOX)
     secrets = target / archive.SECRETS
     secrets.mkdir(mode=0o700)
-    shutil.copy(layout.env_file, secrets / "env")
-    shutil.copytree(layout.keys, secrets / "keys")
+    shutil.copy(shop.layout.env_file, secrets / "env")
+    shutil.copytree(shop.layout.keys, secrets / "keys")
     return archive.Manifest(
         made_at=made_at,
-        postgres=str(_major(layout)),
+        postgres=str(max(map(_major, urls.values()))),
         stood_still_seconds=round(now.stood_still, 3),
         migrations=migrations,
     )
 
 
-def _major(layout: Layout) -> int:
-    return int((postgres.data_folder(layout) / "PG_VERSION").read_text())
+def _major(url: str) -> int:
+    """The version of the server that made the dumps."""
+    with psycopg.connect(url) as connection:
+        return connection.info.server_version // 10000
 
 
 def _applied(url: str) -> list[str]:
@@ -130,49 +152,68 @@ def _known(root: Path, service: str) -> set[str]:
     return {f"{path.parents[1].name}.{path.stem}" for path in paths}
 
 
-def restore(layout: Layout, arguments: argparse.Namespace) -> int:
-    """Make the stack hold what a backup holds, and start it. BACKUP names its folder, else the newest of this stack's."""
-    source = _chosen(layout)
+def chosen(layout: Layout, progress: Progress) -> tuple[Path, archive.Manifest]:
+    """The backup that BACKUP names, else the newest of this stack's. Raises Problem unless it is whole and of this shop."""
+    source = _named(layout)
+    found = services.discover(layout.root)
     try:
         manifest = archive.read(source)
-        found = services.discover(layout.root)
         archive.check_fit(source, manifest, {service: _known(layout.root, service) for service in found})
     except archive.Refused as refused:
         raise Problem(str(refused)) from None
-    progress = Progress()
     progress.say(f"{source.name} is whole: the shop of {manifest.made_at}")
-    if postgres.installed(layout):
-        if os.environ.get("FORCE") != "1":
-            raise Problem(
-                "This stack has data, which a restore would replace: `make backup` keeps it, FORCE=1 throws it away."
-            )
+    return source, manifest
+
+
+def check_may_replace(manifest: archive.Manifest, newest: int, *, data: bool) -> None:
+    """Raises Problem where this stack's PostgreSQL is older than the backup's, or data would be lost that nobody gave up."""
+    if int(manifest.postgres) > newest:
+        raise Problem(
+            f"The backup was made by PostgreSQL {manifest.postgres}, and the newest here is {newest}."
+        )
+    if data and os.environ.get("FORCE") != "1":
+        raise Problem(
+            "This stack has data, which a restore would replace: `make backup` keeps it, FORCE=1 throws it away."
+        )
+
+
+def restore(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Make the stack hold what a backup holds, and start it."""
+    progress = Progress()
+    source, manifest = chosen(layout, progress)
+    data = postgres.installed(layout)
+    check_may_replace(manifest, int(tools.postgres_bin().parent.name), data=data)
+    if data:
         progress.say("stopping, and throwing away what is there")
         stack.down(layout, None)
         _empty(layout)
-    shop = stack.create(layout, progress, _given(source, found))
-    if int(manifest.postgres) > _newest_postgres():
-        raise Problem(
-            f"The backup was made by PostgreSQL {manifest.postgres}, and an older one is installed here."
-        )
+    shop = stack.create(layout, progress, given(source, manifest))
     _files(layout, source)
     shop.configure()
     shop.infrastructure()
     shop.databases()
-    progress.say("filling the databases")
-    with ThreadPoolExecutor(DUMPS_AT_ONCE) as pool:
-        list(pool.map(lambda service: _load(shop, source, service), found))
-    with _connections(shop) as connections:
-        again = redelivery.send_again(connections)
+    fill(HostProcesses(layout, shop.env, shop.services), source, progress.say)
     # The seed is part of what was backed up, and what people changed of it since must not come back.
-    for service, identity in postgres.database_ids(shop.env, found).items():
+    for service, identity in postgres.database_ids(shop.env, shop.services).items():
         (layout.stamps / f"{service}.seeded").write_text(identity)
-    progress.say(f"{again} events were under way and are sent again")
     shop.serve()
     progress.say("ready")
     return 0
 
 
-def _chosen(layout: Layout) -> Path:
+def fill(shop: Shop, source: Path, say: Callable[[str], None]) -> None:
+    """The empty databases, with what the backup has, and what was under way is sent again."""
+    say("filling the databases")
+    with ThreadPoolExecutor(DUMPS_AT_ONCE) as pool:
+        list(pool.map(lambda each: shop.load(each, source / "databases" / f"{each}.dump"), shop.services))
+    with contextlib.ExitStack() as opened:
+        again = redelivery.send_again(
+            {each: opened.enter_context(psycopg.connect(shop.url(each))) for each in shop.services}
+        )
+    say(f"{again} events were under way and are sent again")
+
+
+def _named(layout: Layout) -> Path:
     if named := os.environ.get("BACKUP"):
         return Path(named).absolute()
     made = sorted(path for path in folder(layout).glob("*Z") if path.is_dir())
@@ -190,53 +231,95 @@ def _empty(layout: Layout) -> None:
     (layout.state / "postgres.json").unlink(missing_ok=True)
 
 
-def _given(source: Path, found: list[str]) -> dict[str, str]:
+def given(source: Path, manifest: archive.Manifest) -> dict[str, str]:
     """What the stack takes over of the backed-up settings."""
     old = parse((source / archive.SECRETS / "env").read_text(), source / archive.SECRETS / "env")
-    keys = [*KEPT, *(f"{prefix(service)}_SECRET_KEY" for service in found)]
-    given = {name: old[name] for name in keys if name in old}
+    # With the one that signed before, as long as that counts.
+    suffixes = ("", "_NEXT", "_PREVIOUS", "_SINCE")
+    keys = [
+        *KEPT,
+        *(f"{prefix(service)}_SECRET_KEY{suffix}" for service in manifest.services for suffix in suffixes),
+    ]
+    kept = {name: old[name] for name in keys if name in old}
     # A setting of one service, as it was; where something is belongs to the new stack.
     own = (name for name in old if "__" in name and not name.endswith(("_URL", "_DIR", "_FILE")))
-    given |= {name: old[name] for name in own}
+    kept |= {name: old[name] for name in own}
     if port := os.environ.get("GATEWAY_PORT"):
-        given["GATEWAY_PORT"] = port
-    return given
+        kept["GATEWAY_PORT"] = port
+    return kept
 
 
-def _newest_postgres() -> int:
-    return int(tools.postgres_bin().parent.name)
+def keys(layout: Layout, source: Path) -> None:
+    shutil.copytree(source / archive.SECRETS / "keys", layout.keys, dirs_exist_ok=True)
 
 
 def _files(layout: Layout, source: Path) -> None:
     """Keys, pictures, the provider's books: before anything starts that reads them."""
-    shutil.copytree(source / archive.SECRETS / "keys", layout.keys, dirs_exist_ok=True)
-    with tarfile.open(source / "media.tar") as tar:
+    keys(layout, source)
+    with tarfile.open(source / MEDIA) as tar:
         tar.extractall(layout.data, filter="data")
     if (source / SANDBOX).exists():
         shutil.copy(source / SANDBOX, layout.data / SANDBOX)
 
 
-def _load(shop: stack.Stack, source: Path, service: str) -> None:
-    """As the service's own role, whose everything in its database is; PostgreSQL's user may not enter the backup."""
-    env, role = shop.env, postgres.role_of(service)
-    dump = source / "databases" / f"{service}.dump"
-    tools.run(
-        [
-            str(tools.postgres_bin(_major(shop.layout)) / "pg_restore"),
-            *("--no-owner", "--no-privileges", "--no-comments", "--exit-on-error", "--role", role),
-            *("--host", "127.0.0.1", "--port", env["POSTGRES_PORT"], "--username", "postgres"),
-            *("--dbname", role, str(dump)),
-        ],
-        doing=f"Filling the database of {service}",
-        env={"PGPASSWORD": env["POSTGRES_PASSWORD"]},
-        timeout=3600,
+class HostProcesses(Shop):
+    """Of host processes."""
+
+    def url(self, service: str) -> str:
+        return owner_url(self.env, service)
+
+    def dump(self, service: str, snapshot: str, target: Path) -> None:
+        options = ("--format", "custom", "--compress", "1", "--snapshot", snapshot)
+        self._run(
+            "pg_dump",
+            *(*options, "--file", str(target), postgres.role_of(service)),
+            doing=f"Dumping the database of {service}",
+        )
+
+    def load(self, service: str, source: Path) -> None:
+        # PostgreSQL's user may not enter the backup.
+        self._run(
+            "pg_restore", *load_options(service), str(source), doing=f"Filling the database of {service}"
+        )
+
+    def _run(self, program: str, *arguments: str, doing: str) -> None:
+        major = int((postgres.data_folder(self.layout) / "PG_VERSION").read_text())
+        tools.run(
+            [
+                str(tools.postgres_bin(major) / program),
+                *("--host", "127.0.0.1", "--port", self.env["POSTGRES_PORT"], "--username", "postgres"),
+                *arguments,
+            ],
+            doing=doing,
+            env={"PGPASSWORD": self.env["POSTGRES_PASSWORD"]},
+            timeout=3600,
+        )
+
+    def pictures(self, target: Path) -> None:
+        with tarfile.open(target, "w") as tar:
+            tar.add(self.layout.media, "media")
+
+    def books(self, target: Path) -> None:
+        path = self.layout.data / SANDBOX
+        if not path.exists():
+            return
+        with (
+            contextlib.closing(sqlite3.connect(path)) as source,
+            contextlib.closing(sqlite3.connect(target)) as copy,
+        ):
+            source.backup(copy)
+
+
+def load_options(service: str) -> tuple[str, ...]:
+    """Of `pg_restore`."""
+    role = postgres.role_of(service)
+    return (
+        "--no-owner",
+        "--no-privileges",
+        "--no-comments",
+        "--exit-on-error",
+        "--role",
+        role,
+        "--dbname",
+        role,
     )
-
-
-@contextlib.contextmanager
-def _connections(shop: stack.Stack) -> Iterator[dict[str, redelivery.Connection]]:
-    with contextlib.ExitStack() as opened:
-        yield {
-            service: opened.enter_context(psycopg.connect(owner_url(shop.env, service)))
-            for service in shop.services
-        }

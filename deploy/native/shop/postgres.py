@@ -217,14 +217,16 @@ def program(layout: Layout, env: dict[str, str]) -> Program:
     )
 
 
-def connect(env: dict[str, str], database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
+def connect(
+    env: dict[str, str], database: str = "postgres", *, host: str = "127.0.0.1"
+) -> "psycopg.Connection[tuple[object, ...]]":
     """As the cluster's owner, for the runner alone; raises Problem when the password is not the cluster's."""
     import psycopg
 
     for password in accepted(env, "POSTGRES_PASSWORD"):
         try:
             return psycopg.connect(
-                host="127.0.0.1",
+                host=host,
                 port=env["POSTGRES_PORT"],
                 user="postgres",
                 password=password,
