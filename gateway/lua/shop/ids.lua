@@ -1,5 +1,5 @@
 -- Request and trace ids: 128 bits as 32 hexadecimal digits. The first half is random for each worker, the second a count
--- stirred by a bijection (the finalizer of SplitMix64), so an id can't come twice.
+-- stirred by a bijection, so an id can't come twice.
 --
 -- A request that brings an id or a trace leaves the rest to the maps of nginx.conf; what all others get is the same text in
 -- three variables, written here once, in a buffer: neither a map nor a string of Lua is made for it.
@@ -7,13 +7,13 @@
 local base = require "resty.core.base"
 local bit = require "bit"
 local ffi = require "ffi"
+local mix = require "shop.mix"
 require "resty.core.var"    -- declares ngx_http_lua_ffi_var_set
 
 local C = ffi.C
 local var = ngx.var
 local get_request = base.get_request
 local copy, ffi_string = ffi.copy, ffi.string
-local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
 
 ffi.cdef "int RAND_bytes(unsigned char *buffer, int count);"
 
@@ -45,18 +45,12 @@ local function set(r, name, value, size)
   end
 end
 
-local function stir(number)
-  number = bxor(number, rshift(number, 30)) * 0xbf58476d1ce4e5b9ULL
-  number = bxor(number, rshift(number, 27)) * 0x94d049bb133111ebULL
-  return bxor(number, rshift(number, 31))
-end
-
 --- For each request, first thing.
 -- @param brings_some  whether there may be an X-Request-Id or a traceparent
 -- @param sampled  whether a span of it is kept
 function M.set(brings_some, sampled)
   state.count = state.count + NEXT
-  state.mixed = stir(state.count)
+  state.mixed = mix(state.count)
   second[0], second[1], second[2], second[3] = DIGITS[mixed[0]], DIGITS[mixed[1]], DIGITS[mixed[2]], DIGITS[mixed[3]]
   second[4], second[5], second[6], second[7] = DIGITS[mixed[4]], DIGITS[mixed[5]], DIGITS[mixed[6]], DIGITS[mixed[7]]
   copy(id + 16, second, 16)

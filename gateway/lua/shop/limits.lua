@@ -9,6 +9,7 @@
 local bit = require "bit"
 local ffi = require "ffi"
 local metrics = require "shop.metrics"
+local mix = require "shop.mix"
 local shared = require "shop.shared_memory"
 
 local ngx = ngx
@@ -24,13 +25,6 @@ local SLACK = 0.001    -- ms, for the rounding of repeated additions
 local SPREAD = 100     -- texts are kept by remaining * SPREAD + seconds
 
 local policies = {}    -- by name
-
--- A bijection of 64 bits that leaves no pattern (the finalizer of SplitMix64).
-local function mix(number)
-  number = bxor(number, rshift(number, 30)) * 0xbf58476d1ce4e5b9ULL
-  number = bxor(number, rshift(number, 27)) * 0x94d049bb133111ebULL
-  return bxor(number, rshift(number, 31))
-end
 
 --- Whom a limit counts, as 64 bits of a string of at least 8 bytes that is no one's choice, like a hash.
 function M.who(text)
