@@ -91,6 +91,14 @@ def test_the_headers_tell_the_policies_and_the_tightest_one(client: httpx.Client
     assert "RateLimit" not in client.get("/healthz").headers
 
 
+def test_who_is_refused_hears_the_policies_too(client: httpx.Client, bearer: Any) -> None:
+    stranger = client.get(ORDERS)
+    customer = client.get("/api/v1/orders/admin", headers=bearer())
+    for refused, status in ((stranger, 401), (customer, 403)):
+        assert refused.status_code == status
+        assert refused.headers["RateLimit-Policy"] == '"address";q=100;w=2, "user";q=40;w=2'
+
+
 def test_two_workers_together_let_through_what_the_limit_says(
     gateway: Gateway, services: Services, address: str
 ) -> None:

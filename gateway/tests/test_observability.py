@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from typing import Any
 
@@ -112,6 +113,47 @@ def test_the_access_log_tells_what_happened_and_nothing_about_people(
     token = good["Authorization"].removeprefix("Bearer ")
     for secret in (token, token.split(".")[1], "ann@example.com", "secret", "Ann", address, "abcd"):
         assert secret not in line
+
+
+NAMED_BY_THE_GATEWAY: dict[str, tuple[str, str, bytes | list[bytes] | None, int, str]] = {
+    "a service answers": ("GET", f"{ORDERS}/0198c0de-0000-7000-8000-00000000abcd", None, 200, "svc-orders"),
+    "a kept answer": ("GET", f"{PRODUCTS}?page_size=7", None, 200, "svc-catalog"),
+    "without a body": ("HEAD", PRODUCTS, None, 200, "svc-catalog"),
+    "the body comes in pieces": ("POST", ORDERS, [b"{", b"}"], 200, "svc-orders"),
+    "the body is too large": ("POST", ORDERS, b"x" * 200_000, 413, "svc-orders"),
+    "e-mail tried": ("POST", "/api/v1/accounts/token", b'{"email": "ann@example.com"}', 200, "svc-accounts"),
+    "the gateway answers": ("GET", "/healthz", None, 200, "gateway"),
+    "no route": ("GET", "/nothing", None, 404, ""),
+    "a bad path": ("GET", "/api/v1//orders", None, 400, ""),
+}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("case", NAMED_BY_THE_GATEWAY)
+def test_client_service_and_log_hear_the_same_names(
+    gateway: Gateway, client: httpx.Client, services: Services, bearer: Any, case: str, scheme: str
+) -> None:
+    method, path, body, status, upstream = NAMED_BY_THE_GATEWAY[case]
+    headers = bearer(roles=["customer"]) | {"X-Forwarded-Proto": scheme}
+    answer = client.request(
+        method, path, content=iter(body) if isinstance(body, list) else body, headers=headers
+    )
+    assert answer.status_code == status
+    (name,) = answer.headers.get_list("X-Request-Id")
+    assert re.fullmatch(r"[0-9a-f]{32}", name)
+    assert len(answer.headers.get_list("Strict-Transport-Security")) == (scheme == "https")
+    if status >= 400:
+        assert answer.json()["request_id"] == name
+    for seen in services.seen:
+        assert seen.headers["x-request-id"] == [name]
+        assert seen.headers["traceparent"] == [f"00-{name}-{name[16:]}-00"]
+        assert seen.headers["x-forwarded-proto"] == [scheme]
+        (deadline,) = seen.headers["x-request-deadline"]
+        assert 0 < float(deadline) - time.time() < 4
+    (entry,) = gateway.log_lines(lambda line: line["request_id"] == name)
+    assert (entry["trace_id"], entry["method"], entry["status"]) == (name, method, status)
+    assert entry["upstream"] == upstream
+    assert entry["route"] == "-" if upstream == "" else entry["route"].startswith(("GET ", "POST "))
 
 
 def test_the_access_log_names_the_problem(gateway: Gateway, client: httpx.Client) -> None:

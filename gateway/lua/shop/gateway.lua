@@ -14,6 +14,7 @@ local manifest = require("shop.manifest")
 local metrics = require "shop.metrics"
 local problems = require "shop.problems"
 local process = require "shop.process"
+local request = require "shop.request"
 local request_headers = require "shop.request_headers"
 local resilience = require "shop.resilience"
 local router = require "shop.router"
@@ -28,10 +29,10 @@ local band = bit.band
 local counted = client_address.counted
 local is_plain, path_of, match = router.is_plain, router.path_of, router.match
 local scan = request_headers.scan
-local set_id = ids.set
-local take, limit_text = limits.take, limits.text
+local draw_id, write_texts, leave_to_maps = ids.draw, ids.write, ids.leave_to_maps
+local take, tell_limits = limits.take, limits.tell
 local check_token = tokens.check
-local count_route = metrics.begin
+local begin_route = request.begin
 local enter, full, away = resilience.enter, resilience.full, resilience.away
 
 -- `access` is one long piece of machine code; with its usual bounds LuaJIT would give it up and interpret it.
@@ -44,7 +45,8 @@ local PUBLIC, REQUIRED = "public", "required"
 
 local settings
 
-local function refuse_token(reason)
+local function refuse_token(route, reason)
+  tell_limits(route)
   metrics.count(('gateway_tokens_total{result="%s"}'):format(reason))
   if reason == "no_keys" or reason == "no_denylist" then
     ngx.header["Retry-After"] = "2"
@@ -57,20 +59,19 @@ local function refuse_token(reason)
   return problems.answer(401, "invalid_token", "The access token can't be used: " .. reason:gsub("_", " ") .. ".", { reason = reason })
 end
 
-local function refuse_rate(policy, wait)
+local function refuse_rate(route, policy, wait)
   ngx.header["Retry-After"] = wait
-  var.shop_ratelimit = limit_text(policy, 0, wait)
+  tell_limits(route, policy, 0, wait)
   return problems.answer(429, "rate_limited", ("Too many requests; try again in %d s."):format(wait), { limit = policy.name })
 end
 
--- Takes one from each limit of a list, and keeps the tightest one seen so far: it is what RateLimit tells.
+-- Takes one from each limit of `route[list]`, and keeps the tightest one seen so far: it is what RateLimit tells.
 -- Returns the tightest limit, what it has left and when it is whole again; false when the request was refused and answered.
-local function spend_all(list, who, tightest, fewest, reset)
-  for index = 1, #list do
-    local policy = list[index]
+local function spend_all(route, list, who, tightest, fewest, reset)
+  for _, policy in ipairs(route[list]) do
     local left, seconds = take(policy, who)
     if not left then
-      refuse_rate(policy, seconds)
+      refuse_rate(route, policy, seconds)
       return false
     end
     if left < fewest then
@@ -81,16 +82,16 @@ local function spend_all(list, who, tightest, fewest, reset)
 end
 
 -- The same without a loop for the usual list of one.
-local function spend(list, who, tightest, fewest, reset)
-  local policy = list[1]
+local function spend(route, list, who, tightest, fewest, reset)
+  local policy = route[list][1]
   if policy == nil then
     return tightest, fewest, reset
-  elseif list[2] ~= nil then
-    return spend_all(list, who, tightest, fewest, reset)
+  elseif route[list][2] ~= nil then
+    return spend_all(route, list, who, tightest, fewest, reset)
   end
   local left, seconds = take(policy, who)
   if not left then
-    refuse_rate(policy, seconds)
+    refuse_rate(route, policy, seconds)
     return false
   elseif left < fewest then
     return policy, left, seconds
@@ -149,46 +150,44 @@ local function path_asked()
 end
 
 -- From here on the request counts as one of its service, until `metrics.log` sees its route.
-local function begin(route)
-  var.shop_route = route.label
-  count_route(route.id)
+local function begin(route, method, quick, sampled, scheme)
+  local log_text = route.log_texts[method]
+  if not quick or sampled or not log_text then
+    leave_to_maps(sampled)
+    var.shop_route = route.label
+    var.shop_deadline = deadline(route)
+  else
+    write_texts(log_text, deadline(route), scheme and var.shop_scheme == "https")
+  end
+  begin_route(route)
   if not route.answer then
     enter(route.service)
   end
 end
 
 local function spend_by_address(route)
-  var.shop_ratelimit_policy = route.policy_header
-  return spend(route.by_address, counted(), nil, math.huge, 0)
-end
-
-local function hand_over(route, service, tightest, fewest, reset)
-  if tightest then
-    var.shop_ratelimit = limit_text(tightest, fewest, reset)
-  end
-  if not route.fixed then
-    var.shop_service = service
-  end
-  var.shop_deadline = deadline(route)
+  return spend(route, "by_address", counted(), nil, math.huge, 0)
 end
 
 --- The access phase of everything but static files.
 -- @param sampled  whether a span of the request is kept
 function M.access(sampled)
-  local authorizations, authorization, body, strip, origin, named = scan()
-  set_id(named or not authorizations, sampled)
+  local authorizations, authorization, body, strip, origin, named, scheme = scan()
+  draw_id()
   local path = path_asked()
   if not path then
+    leave_to_maps(sampled)
     return ngx.exit(400)
   end
   local method = get_method()
   local node = match(path)
   local route = node and node.routes[method]
   if not route then
+    leave_to_maps(sampled)
     return no_route(path, method)
   end
 
-  begin(route)
+  begin(route, method, authorizations and not named, sampled, scheme)
   if not authorizations or (authorization and #authorization > MAX_AUTHORIZATION) then
     return problems.answer(431, "headers_too_large")
   end
@@ -208,7 +207,7 @@ function M.access(sampled)
   if route.by_email[1] and tightest ~= false then
     local who = login.email_tried()
     if who then
-      tightest, fewest, reset = spend(route.by_email, who, tightest, fewest, reset)
+      tightest, fewest, reset = spend(route, "by_email", who, tightest, fewest, reset)
     end
   end
   if tightest == false then
@@ -223,17 +222,19 @@ function M.access(sampled)
       roles = authorizations == 0 and "missing" or "more_than_one_header"
     end
     if not user then
-      return refuse_token(roles)
+      return refuse_token(route, roles)
     end
-    tightest, fewest, reset = spend(route.by_user, user, tightest, fewest, reset)
+    tightest, fewest, reset = spend(route, "by_user", user, tightest, fewest, reset)
     if tightest == false then
       return
     end
     if route.roles ~= 0 and band(route.roles, roles) == 0 then
+      tell_limits(route)
       return problems.answer(403, "permission_denied", "Your account does not have the role that this needs.")
     end
   end
 
+  tell_limits(route, tightest, fewest, reset)
   local service = route.service
   if not route.answer then
     if full(service) then
@@ -245,7 +246,9 @@ function M.access(sampled)
       service = resilience.AWAY
     end
   end
-  hand_over(route, service, tightest, fewest, reset)
+  if not route.fixed then
+    var.shop_service = service
+  end
   if route.cache then
     if authorizations > 0 then
       ngx.req.clear_header("Authorization")    -- nobody's own answer may ever be kept
@@ -276,7 +279,7 @@ local function prepare(route)
   route.by_address = limits.of(route.limits, "address")
   route.by_user = route.auth == PUBLIC and {} or limits.of(route.limits, "user")
   route.by_email = limits.of(route.limits, "email")
-  route.policy_header = policy_header({ route.by_address, route.by_email, route.by_user })
+  limits.prepare(route, policy_header({ route.by_address, route.by_email, route.by_user }))
   route.seconds = settings.times[route.time]
   deadline_at[route.seconds] = deadline_at[route.seconds] or {}
   route.id = metrics.name(route.label, {
@@ -284,6 +287,12 @@ local function prepare(route)
     leave = resilience.leave,
     cache_done = route.cache and cache.done or nil,
   })
+  -- HEAD is routed as GET. @websocket has headers of its own.
+  route.log_texts = {}
+  if not route.websocket then
+    route.log_texts[route.method] = ids.log_text(route.method, route.label, route.service)
+    route.log_texts.HEAD = route.method == "GET" and ids.log_text("HEAD", route.label, route.service) or nil
+  end
   if route.websocket then
     route.exec = "@websocket"
   elseif route.time ~= "normal" then
@@ -319,7 +328,7 @@ function M.init(path)
   for _, route in ipairs(config.routes) do
     prepare(route)
   end
-  resilience.init(settings, schema.SERVICES, config.routes)
+  resilience.init(settings, schema.SERVICES)
   router.build(config.routes)
   tokens.init(settings)
   health.init(settings)

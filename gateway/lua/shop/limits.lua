@@ -10,10 +10,13 @@ local bit = require "bit"
 local ffi = require "ffi"
 local metrics = require "shop.metrics"
 local mix = require "shop.mix"
+local request = require "shop.request"
 local shared = require "shop.shared_memory"
 
 local ngx = ngx
 local now = ngx.now
+local var = ngx.var
+local copy, set = ffi.copy, request.set
 local floor, ceil, max = math.floor, math.ceil, math.max
 local band, bxor, bor, rshift = bit.band, bit.bxor, bit.bor, bit.rshift
 local entries = shared.memory.limits
@@ -116,8 +119,7 @@ function M.take(policy, who)
   return floor((window - used) / interval + SLACK), ceil(used / 1000)
 end
 
---- The RateLimit header for what `take` gave back.
-function M.text(policy, remaining, reset)
+local function text_of(policy, remaining, reset)
   local place = remaining * SPREAD + reset
   local text = policy.texts[place]
   if not text then
@@ -128,6 +130,29 @@ function M.text(policy, remaining, reset)
     end
   end
   return text
+end
+
+-- RateLimit-Policy and RateLimit, the second a line of its own: two headers in one variable.
+local MOST = 512
+local told = ffi.new("unsigned char[?]", 2 * MOST)
+
+--- @param policy_header  what RateLimit-Policy says on a route, at most 512 bytes
+function M.prepare(route, policy_header)
+  assert(#policy_header <= MOST, "there are too many limits on one route")
+  route.policy_header, route.policy_lines = policy_header, policy_header .. "\r\nRateLimit: "
+end
+
+--- Lets the answer say which limits its route has, and how the tightest one stands.
+-- @param policy  the tightest one, nil if none was looked at; the rest as from `take`
+function M.tell(route, policy, remaining, reset)
+  if policy then
+    local lines, text = route.policy_lines, text_of(policy, remaining, reset)
+    copy(told, lines, #lines)
+    copy(told + #lines, text, #text)
+    set("shop_ratelimit", told, #lines + #text)
+  elseif route.policy_header ~= "" then
+    var.shop_ratelimit = route.policy_header
+  end
 end
 
 return M

@@ -4,7 +4,7 @@
 local request = require "shop.request"
 
 local ngx = ngx
-local number = request.number
+local finish = request.finish
 local now, start_time = ngx.now, ngx.req.start_time
 local var = ngx.var
 local shared = ngx.shared.shop_metrics
@@ -19,7 +19,6 @@ local ids, labels = {}, {}
 local kept = {}    -- by id: whether answers are kept
 local services = {}    -- by id
 local cache_done, leave
-local under_way = {}    -- by request, the id of its route
 local requests, buckets, seconds = {}, {}, {}
 local counters = {}
 
@@ -85,21 +84,10 @@ local function bucket_of(elapsed)
   return elapsed <= 1 and 8 or elapsed <= 2.5 and 9 or elapsed <= 5 and 10 or elapsed <= 10 and 11 or 12
 end
 
---- A request that has a route. `log` knows the others by `$shop_route`, which is dearer.
--- @param id  as from `name`
-function M.begin(id)
-  under_way[number()] = id
-end
-
 --- At the end of each request. The label of a route comes from the route table or nginx.conf, never from a client.
 function M.log()
-  local this = number()
-  local id = under_way[this]
-  if id then
-    under_way[this] = nil
-  else
-    id = id_of(var.shop_route)
-  end
+  local route = finish()
+  local id = route and route.id or id_of(var.shop_route)
   local place = id * 1000 + ngx.status
   requests[place] = (requests[place] or 0) + 1
   local elapsed = now() - start_time()

@@ -3,6 +3,7 @@
 
 local cjson = require "cjson.safe"
 local cors = require "shop.cors"
+local ids = require "shop.ids"
 
 local ngx = ngx
 local var = ngx.var
@@ -59,7 +60,7 @@ local function document(status, code, detail, extra)
     status = status,
     detail = detail or title,
     code = code,
-    request_id = var.shop_request_id,
+    request_id = ids.of_request(),
   }
   local parts = {}
   for _, name in ipairs(ORDER) do

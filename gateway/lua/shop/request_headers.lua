@@ -85,7 +85,7 @@ local function of(index)
 end
 
 local function look_closely(count)
-  local authorizations, data, length, body, strip, origin, named = 0, nil, 0, false, nil, false, false
+  local authorizations, data, length, body, strip, origin, named, scheme = 0, nil, 0, false, nil, false, false, false
   for index = 0, count - 1 do
     local key = list[index].key
     local kind = of(index)
@@ -100,19 +100,21 @@ local function look_closely(count)
       local name = ffi_string(key.data, key.len)
       if NAMING[name] then
         named = true
+      elseif name == "x-forwarded-proto" then
+        scheme = true
       elseif is_inside(name) then
         strip = strip or {}
         strip[#strip + 1] = name
       end
     end
   end
-  return authorizations, data and ffi_string(data, length), body, strip, origin, named
+  return authorizations, data and ffi_string(data, length), body, strip, origin, named, scheme
 end
 
 --- Looks at all headers once.
 -- @return number of Authorization headers, value of the last one, whether a body is announced, a list of names to strip or
---         nil, whether there may be an Origin, whether there is an X-Request-Id or traceparent; or nil when there are more
---         than 100
+--         nil, whether there may be an Origin, whether there is an X-Request-Id or traceparent, whether there is an
+--         X-Forwarded-Proto; or nil when there are more than 100 headers
 function M.scan()
   local r = get_request()
   local count = C.ngx_http_lua_ffi_req_get_headers_count(r, MAX, truncated)
@@ -131,7 +133,7 @@ function M.scan()
   local total = c0 + c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9
     + c10 + c11 + c12 + c13 + c14 + c15 + c16 + c17 + c18 + c19
   if total == 0 then
-    return 0, nil, false, nil, false, false
+    return 0, nil, false, nil, false, false, false
   end
   local authorizations = band(total, 0xff)
   if band(total, INSIDES) ~= 0 or authorizations > 1 then
@@ -145,7 +147,7 @@ function M.scan()
   end
   local value = list[place].value
   return authorizations, authorizations == 1 and ffi_string(value.data, value.len) or nil, band(total, 0xff00) ~= 0, nil,
-    total >= ORIGIN, false
+    total >= ORIGIN, false, false
 end
 
 return M

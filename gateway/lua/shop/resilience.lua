@@ -4,6 +4,7 @@
 
 local metrics = require "shop.metrics"
 local problems = require "shop.problems"
+local request = require "shop.request"
 local shared = require "shop.shared_memory"
 
 local ngx = ngx
@@ -27,21 +28,16 @@ local IDEMPOTENT = { GET = true, HEAD = true, PUT = true, DELETE = true }
 
 local patience, most
 local places, in_flight, shed, refused = {}, {}, {}, {}
-local service_of = {}    -- by the label of a route
 
 --- In the master.
 -- @param services  names of all services
--- @param routes  with `label` and `service`
-function M.init(settings, services, routes)
+function M.init(settings, services)
   patience, most = settings.patience, settings.in_flight
   for index, service in ipairs(services) do
     places[service] = index - 1
     in_flight[service] = 0
     shed[service] = ('gateway_shed_total{service="%s"}'):format(service)
     refused[service] = ('gateway_circuit_refused_total{service="%s"}'):format(service)
-  end
-  for _, route in ipairs(routes) do
-    service_of[route.label] = route.service
   end
 end
 
@@ -117,7 +113,7 @@ end
 function M.again()
   local service = var.shop_service
   if service == nil or service == "" then
-    service = service_of[var.shop_route]
+    service = request.route().service
     var.shop_service = service
   end
   local status = tonumber((var.upstream_status or "502"):sub(-3)) or 502
@@ -138,7 +134,7 @@ function M.again()
       return problems.of_nginx(status)
     end
   end
-  local deadline = tonumber(var.shop_deadline)
+  local deadline = tonumber(var.shop_to_service:match("X%-Request%-Deadline: ([%d.]+)$"))
   if deadline and now() + pause + 0.2 > deadline then
     return problems.of_nginx(status)
   end
