@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 import httpx
@@ -274,6 +275,35 @@ def test_a_malformed_path_is_400(gateway: Gateway, services: Services, bearer: A
     assert answer.header("Content-Type") == "application/problem+json"
     assert b'"code":"bad_request"' in answer.body
     assert services.seen == []
+
+
+UNUSUAL = {
+    **dict.fromkeys(["//", "/./", "/../", "a%", "%00", "%2e", "a\\", "a\x7f"], 400),
+    **dict.fromkeys(["..", "/.", "a/", "%41", "~@", "a?", "A-9"], 404),
+}
+
+
+@pytest.mark.parametrize("text", UNUSUAL)
+def test_what_is_malformed_is_so_at_every_place(gateway: Gateway, text: str) -> None:
+    """Paths are looked at in pieces of eight bytes, and longer ones than 64 otherwise."""
+    wrong = [
+        length
+        for length in range(1, 72)
+        if exchange(gateway.port, f"GET /{'a' * length}{text}b HTTP/1.1\r\nHost: shop\r\n\r\n").status
+        != UNUSUAL[text]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("before", ["/", "/" + "a" * 5, "/" + "a" * 6 + "/", "/" + "a" * 60, "/" + "a" * 80])
+def test_which_characters_may_stand_in_a_path(gateway: Gateway, before: str) -> None:
+    fine = set(string.ascii_letters + string.digits + "._~!$&'()*+,;=:@-/?")
+    if before.endswith("/"):
+        fine -= {".", "/"}
+    for code in [*range(0x21, 0x25), *range(0x26, 0x7F), 0x7F, 0x80, 0xAD, 0xAE, 0xAF, 0xBA, 0xE1, 0xFF]:
+        request = f"GET {before}{chr(code)} HTTP/1.1\r\nHost: shop\r\n\r\n"
+        status = exchange(gateway.port, request.encode("latin-1")).status
+        assert status == (404 if chr(code) in fine else 400), chr(code)
 
 
 def test_an_encoded_letter_can_not_pick_another_route_than_the_service_sees(
