@@ -77,7 +77,7 @@ rollback:  ## Have it run what it ran before, while it serves (SERVICE=svc-cart)
 
 bench-checkout:  ## Purchases a second in the shop that runs as host processes, and what each costs (ARGS="--seconds 30")
 	@deploy/shop bench-checkout $(ARGS)
-bench-gateway:  ## CPU a request beside bare Nginx, a file and auth_request to Django, in two minutes
+bench-gateway:  ## CPU a request beside bare Nginx, a file and auth_request to Django, in four minutes
 	@cd gateway && ../.local/venv/bin/python -m bench.bench $(ARGS)
 soak-gateway:  ## Ten minutes at 2,000 requests a second, each answer checked (ARGS="--minutes 1")
 	@cd gateway && ../.local/venv/bin/python -m bench.soak $(ARGS)

@@ -3,9 +3,10 @@
     make bench-gateway
 
 One worker each. The service behind is an Nginx that serves some bytes, so that what is measured is the gateway alone: the CPU
-time of its worker (from /proc) divided by the answers that wrk counted. CPU time hardly depends on what else runs; what it
-does is made up for by interleaved rounds, of which the smallest and the middle figure of each line are reported: other work
-can only make one larger. The deny list holds a thousand ended sessions, and every limit counts.
+time of its worker (from /proc) divided by the answers that wrk counted. What else runs makes that larger (caches are shared),
+and the machine itself drifts: so all lines are measured in turn, in rounds, and reported are the smallest figure of each, the
+middle one, and as ratios that of the smallest and the middle one of the ratios within each round. The deny list holds a
+thousand ended sessions, and every limit counts.
 """
 
 from __future__ import annotations
@@ -211,7 +212,8 @@ def report(lines: list[Line], load_before: float) -> None:
     for line in lines:
         least, middle = min(line.figures), statistics.median(line.figures)
         other = by_label[line.beside].figures
-        ratio = f"{least / min(other):.2f}, {middle / statistics.median(other):.2f}"
+        within = statistics.median(one / beside for one, beside in zip(line.figures, other, strict=True))
+        ratio = f"{least / min(other):.2f}, {within:.2f}"
         print(f"| {line.label} | {least:.1f} | {middle:.1f} | {ratio} |")
 
 
@@ -220,7 +222,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--tokens", type=int, default=10_000)
     options = parser.parse_args()
     load_before = os.getloadavg()[0]
