@@ -26,9 +26,10 @@ class Store:
         self._lock = threading.Lock()
         for unfinished in folder.glob("*.new"):
             unfinished.unlink()
-        self._summaries = {
-            path.stem: self._summary(path.stem, path.read_bytes()) for path in sorted(folder.glob("*.eml"))
-        }
+        # By id. A message is read for its summary when somebody first lists it: most are never looked at.
+        self._summaries: dict[str, dict[str, Any] | None] = dict.fromkeys(
+            path.stem for path in sorted(folder.glob("*.eml"))
+        )
 
     def add(self, sender: str, recipients: list[str], content: bytes) -> str:
         """Keep a message and return its id; it is on disk when this returns. Raises OSError when it cannot be kept."""
@@ -44,8 +45,8 @@ class Store:
             os.fsync(stream.fileno())
         temporary.replace(path)
         with self._lock:
-            self._summaries[name] = self._summary(name, envelope + content)
-            surplus = sorted(self._summaries)[: -self._most]
+            self._summaries[name] = None
+            surplus = sorted(self._summaries)[: -self._most] if len(self._summaries) > self._most else []
         for old in surplus:
             self.delete(old)
         return name
@@ -53,7 +54,8 @@ class Store:
     def list(self, recipient: str | None = None) -> list[dict[str, Any]]:
         """`{id, received_at, sender, recipients, from, to, subject, size}` of each, of one recipient if one is given."""
         with self._lock:
-            found = [self._summaries[name] for name in sorted(self._summaries, reverse=True)]
+            names = sorted(self._summaries, reverse=True)
+        found = [summary for name in names if (summary := self._kept(name))]
         wanted = recipient.casefold() if recipient else None
         return [its for its in found if not wanted or wanted in (to.casefold() for to in its["recipients"])]
 
@@ -79,15 +81,32 @@ class Store:
     def delete(self, name: str) -> bool:
         """Forget one message; False if there is none."""
         with self._lock:
-            known = self._summaries.pop(name, None) is not None
+            known = name in self._summaries
+            self._summaries.pop(name, None)
         if known:
             (self._folder / f"{name}.eml").unlink(missing_ok=True)
         return known
 
     def clear(self) -> None:
         """Forget every message."""
-        for summary in self.list():
-            self.delete(summary["id"])
+        with self._lock:
+            names = list(self._summaries)
+        for name in names:
+            self.delete(name)
+
+    def _kept(self, name: str) -> dict[str, Any] | None:
+        """The summary of a message, None if it has been deleted meanwhile."""
+        with self._lock:
+            summary = self._summaries.get(name)
+        if summary is None:
+            raw = self._read(name)
+            if raw is None:
+                return None
+            summary = self._summary(name, raw)
+            with self._lock:
+                if name in self._summaries:
+                    self._summaries[name] = summary
+        return summary
 
     def _read(self, name: str) -> bytes | None:
         if not _ID.fullmatch(name):

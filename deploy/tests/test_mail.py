@@ -132,6 +132,26 @@ def test_the_oldest_go_when_there_are_too_many(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_a_message_is_read_when_it_is_first_listed_and_never_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    read: list[str] = []
+    summary = store._summary
+
+    def counted(name: str, raw: bytes) -> dict:
+        read.append(name)
+        return summary(name, raw)
+
+    monkeypatch.setattr(store, "_summary", counted)
+    names = [store.add("shop@example.com", ["buyer@example.com"], letter().as_bytes()) for _ in range(2)]
+    assert read == []
+    store.delete(names[0])
+    assert [its["subject"] for its in store.list()] == ["Your order"]
+    assert store.list() == store.list()
+    assert read == names[1:]
+
+
 def test_a_broken_message_is_shown_as_well_as_it_can_be(tmp_path: Path) -> None:
     store = Store(tmp_path)
     name = store.add(
