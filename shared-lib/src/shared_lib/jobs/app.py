@@ -8,11 +8,12 @@ from typing import Any, TypeAlias
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 from kombu import Queue
 
 from shared_lib.jobs.beat import EmbeddedBeat
 from shared_lib.jobs.limits import TimeLimits
+from shared_lib.server import spare_collector
 
 Schedule: TypeAlias = float | crontab
 Beat: TypeAlias = Mapping[str, tuple[str, Schedule]]
@@ -36,6 +37,7 @@ def celery_app(settings_module: str, *, beat: Beat | None = None) -> Celery:
     service = settings.SERVICE_NAME
     # Celery would set the level of the root logger to its own.
     setup_logging.connect(_leave_logging_alone)
+    worker_ready.connect(_all_is_loaded)
     app = Celery(service, task_cls="shared_lib.jobs.limits:LimitedTask")
     app.conf.update(
         broker_url=settings.JOBS_BROKER_URL,
@@ -78,6 +80,10 @@ def celery_app(settings_module: str, *, beat: Beat | None = None) -> Celery:
 
 def _leave_logging_alone(**_: Any) -> None:
     """Whoever listens to this signal has set logging up: the settings have."""
+
+
+def _all_is_loaded(**_: Any) -> None:
+    spare_collector()
 
 
 def _schedule(beat: Beat) -> dict[str, dict[str, Any]]:

@@ -92,7 +92,8 @@ def _worker() -> list[str]:
             "--concurrency",
             str(threads),
         ),
-        *("--loglevel", "WARNING", "--without-gossip", "--without-mingle"),
+        # Nobody listens to events of workers; the heartbeat of the connection to the broker is another one.
+        *("--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 
 

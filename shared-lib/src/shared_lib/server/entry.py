@@ -25,6 +25,13 @@ def die_with_parent(expected_parent: int | None = None) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def spare_collector() -> None:
+    """Once a process has loaded what it works with: that lives as long as the process, and is not looked at again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 def wsgi_application(settings_module: str) -> Any:
     """The WSGI application of a service, loaded in a worker of the web server."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings_module)
@@ -38,10 +45,7 @@ def wsgi_application(settings_module: str) -> Any:
     application = get_wsgi_application()
     forget_dead_workers()
     get_resolver()._populate()  # URLs and views load here, not in the first request
-    # What is loaded by now lives as long as the process: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    spare_collector()
     return handover.enter(application)
 
 

@@ -10,6 +10,7 @@ from shared_lib.events.health import health_port, serve
 from shared_lib.events.process import EventsProcess, end
 from shared_lib.inbox.consumer import Consumer
 from shared_lib.outbox.relay import Relay
+from shared_lib.server import spare_collector
 from shared_lib.settings import env
 
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
                 serve(process, env.str("HOST", "127.0.0.1"), port)
             except OSError as error:
                 raise CommandError(f"EVENTS_HEALTH_PORT {port} cannot be used: {error.strerror}.") from None
+        spare_collector()
         code = process.run()
         sys.stdout.flush()
         sys.stderr.flush()
