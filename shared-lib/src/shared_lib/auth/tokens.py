@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from jwt import PyJWTError
 
 from shared_lib.auth.jwks import JWKSCache, SignedMemory
+from shared_lib.auth.verified import Verified, VerifiedTokens
 
 ACCESS_TOKEN_TYPE = "at+jwt"
 SERVICE_TOKEN_TYPE = "svc+jwt"
@@ -47,22 +48,25 @@ def _jwks() -> AccessTokenKeys:
     return import_string(own)() if own else JWKSCache(settings.JWKS_URL, memory=SignedMemory())
 
 
+_access_tokens = VerifiedTokens()
+
+
 def verify_access_token(token: str) -> dict[str, Any]:
-    """The claims of a valid access token.
+    """The claims of a valid access token, not to be changed.
 
     Raises `TokenInvalid`, or `shared_lib.auth.jwks.KeysUnavailable` when that cannot be said at the moment.
     """
-    header = _header(token, ACCESS_TOKEN_TYPE)
-    key = _jwks().key(str(header.get("kid", "")))
+    issuer, audience = settings.JWT_ISSUER, settings.JWT_AUDIENCE
+    known = _access_tokens.find(token, counts=lambda found: _jwks().key(found.kid) is found.key)
+    if known is not None and (known["iss"], known["aud"]) == (issuer, audience):
+        return known
+    kid = str(_header(token, ACCESS_TOKEN_TYPE).get("kid", ""))
+    key = _jwks().key(kid)
     if key is None:
         raise TokenInvalid("unknown kid")
-    return _decode(
-        token,
-        key.key,
-        issuer=settings.JWT_ISSUER,
-        audience=settings.JWT_AUDIENCE,
-        required=("sub", "sid", "roles"),
-    )
+    claims = _decode(token, key.key, issuer=issuer, audience=audience, required=("sub", "sid", "roles"))
+    _access_tokens.remember(token, Verified(key, kid, claims))
+    return claims
 
 
 def _header(token: str, token_type: str) -> dict[str, Any]:
@@ -105,6 +109,7 @@ class ServiceTokens:
         self._public_keys_dir = public_keys_dir
         self._public_keys: dict[str, tuple[float, list[str]]] = {}
         self._issued: dict[str, tuple[float, str]] = {}
+        self._verified = VerifiedTokens(most=256)
         self._lock = threading.Lock()
 
     def token_for(self, audience: str) -> str:
@@ -126,6 +131,11 @@ class ServiceTokens:
 
     def verify(self, token: str) -> str:
         """The name of the calling service. Raises `TokenInvalid`."""
+        known = self._verified.find(
+            token, counts=lambda found: found.key in self._keys_of(found.claims["iss"], newest=False)
+        )
+        if known is not None:
+            return str(known["iss"])
         _header(token, SERVICE_TOKEN_TYPE)
         try:
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
@@ -136,10 +146,11 @@ class ServiceTokens:
             keys = self._keys_of(str(issuer), newest=newest)
             for key in keys:
                 try:
-                    _decode(token, key, issuer=str(issuer), audience=self._service)
+                    claims = _decode(token, key, issuer=str(issuer), audience=self._service)
                 except TokenInvalid as error:
                     reason = error
                 else:
+                    self._verified.remember(token, Verified(key, "", claims))
                     return str(issuer)
         raise reason
 

@@ -24,9 +24,10 @@ class TestJWKS:
     def __init__(self) -> None:
         self._private = load_private_key(keys_dir() / "jwt.pem")
         self.jwk = public_jwk(self._private.public_key())
+        self._verifying = jwt.PyJWK(self.jwk)
 
     def key(self, kid: str) -> jwt.PyJWK | None:
-        return jwt.PyJWK(self.jwk) if kid == self.jwk["kid"] else None
+        return self._verifying if kid == self.jwk["kid"] else None
 
     def access_token(
         self, *, user_id: UUID, roles: Iterable[str], claims: Mapping[str, Any] | None = None
