@@ -8,7 +8,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared_lib.observability import logs
 
 # A process of its own: pytest has its hands in logging.
 _SCRIPT = """
@@ -103,3 +108,36 @@ def test_addresses_without_credentials_stay_readable(logged: Logged) -> None:
     _, (line, _) = logged(url="http://svc-cart:8000/internal/v1/carts", mail="the bearer of news")
     assert line["url"] == "http://svc-cart:8000/internal/v1/carts"
     assert line["mail"] == "the bearer of news"
+
+
+_SECRETS = (
+    *("Bearer c29tZSBvcGFx", "bAsIc c29tZSBvcGFx", "Ba\u017fic c29tZSBvcGFx", "bas\u0131c c29tZSBvcGFx"),
+    *("eyJhbGciOiJF.eyJhbGciOiJF", "amqp://u:p@h", "sk_01234567", "rk_01234567", "whsec_01234567"),
+    "-----BEGIN EC PRIVATE KEY-----x-----END EC PRIVATE KEY-----",
+)
+_OTHERS = (
+    "Bearer",
+    "basic",
+    "eyJ",
+    "EYJ",
+    "://",
+    "sk_",
+    "PRIVATE KEY",
+    "KEY-----",
+    ":",
+    "\u00fc",
+    "\u212a",
+    " ",
+    "\n",
+    ".",
+)
+
+
+@pytest.mark.parametrize("secret", _SECRETS)
+@given(st.lists(st.sampled_from(_OTHERS), max_size=4).map("".join), st.sampled_from(_OTHERS))
+def test_the_cheaper_question_never_spares_what_the_pattern_finds(
+    secret: str, before: str, after: str
+) -> None:
+    for text in (secret, before + secret + after, before):
+        line = orjson.dumps({"event": text}).decode()
+        assert logs._dumps({"event": text}) == logs._LOOKS_SECRET.sub(logs._HIDDEN, line)
