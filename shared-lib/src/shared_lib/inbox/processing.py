@@ -115,8 +115,7 @@ class Processor:
         return tally.contended
 
     def _run_batch(self, messages: Sequence[Incoming], tally: _Tally) -> None:
-        _set_lock_timeout(_LOCK_TIMEOUT_IN_BATCH)
-        fresh = store.claim(messages)
+        fresh = store.claim(messages, lock_timeout=_LOCK_TIMEOUT_IN_BATCH)
         new = [message for message in messages if message.id in fresh or message.replay]
         tally.duplicates = len(messages) - len(new)
         if not self._run_on_one_savepoint(new, tally):
@@ -168,8 +167,7 @@ class Processor:
         self._progress()
         try:
             with transaction.atomic():
-                _set_lock_timeout(_LOCK_TIMEOUT_ALONE)
-                if store.claim([message]) or message.replay:
+                if store.claim([message], lock_timeout=_LOCK_TIMEOUT_ALONE) or message.replay:
                     self._handle([message])
                     failpoint("inbox.uncommitted")
                     tally.processed.append(message)
@@ -180,14 +178,14 @@ class Processor:
             span.fail(type(error).__name__)
             with transaction.atomic():
                 # The message may have taken effect in another consumer meanwhile: then there is nothing to record.
-                if store.claim([message]) or message.replay:
+                if store.claim([message], lock_timeout=_LOCK_TIMEOUT_ALONE) or message.replay:
                     record(message, error)
         _report(tally)
 
     def _set_aside(self, message: Incoming) -> None:
         """Keeps a message without running it: a run that is counted beforehand follows, as for one that failed."""
         with transaction.atomic():
-            if not store.claim([message]):
+            if not store.claim([message], lock_timeout=_LOCK_TIMEOUT_ALONE):
                 return
             reason = f"handed out {message.redeliveries} times without an acknowledgement"
             pause = schedule.after_failure(1).pause
@@ -261,11 +259,6 @@ def raise_if_lost(error: BaseException) -> None:
 
 def _is_contention(error: Exception) -> bool:
     return isinstance(error.__cause__, pg.LockNotAvailable | pg.DeadlockDetected | pg.SerializationFailure)
-
-
-def _set_lock_timeout(value: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [value])
 
 
 def _report(tally: _Tally) -> None:

@@ -15,12 +15,14 @@ from shared_lib.inbox.models import Status
 
 _ERROR_CHARACTERS = 20_000
 
-# Keys go in ascending, so that two consumers that hold the same messages wait for each other instead of deadlocking.
+# Keys go in ascending, so that two consumers that hold the same messages wait for each other instead of deadlocking. The
+# limit is set in the same round trip: `limited` is read before the first row is inserted, so that it holds for the insert too.
 _CLAIM = """
+    WITH limited AS MATERIALIZED (SELECT set_config('lock_timeout', %b, true))
     INSERT INTO inbox_event
         (event_id, type, subject, status, received_at, settled_at, attempts, deferrals, error, body)
     SELECT made.*, 'processed', clock_timestamp(), clock_timestamp(), 0, 0, '', ''
-    FROM unnest(%b::uuid[], %b::text[], %b::text[]) AS made
+    FROM limited, unnest(%b::uuid[], %b::text[], %b::text[]) AS made
     ON CONFLICT (event_id) DO NOTHING
     RETURNING event_id
 """
@@ -64,16 +66,20 @@ class Incoming:
         return self.envelope.type
 
 
-def claim(messages: Sequence[Incoming]) -> set[UUID]:
-    """Writes the rows of `messages` as processed; returns the ids that were new. The caller runs the effects and commits."""
+def claim(messages: Sequence[Incoming], *, lock_timeout: str) -> set[UUID]:
+    """Writes the rows of `messages` as processed; returns the ids that were new. The caller runs the effects and commits.
+
+    From here on its transaction waits no longer than `lock_timeout` for any lock.
+    """
     ordered = sorted(messages, key=lambda message: message.id)
-    columns = (
+    values = (
+        lock_timeout,
         [message.id for message in ordered],
         [message.type for message in ordered],
         [message.envelope.subject for message in ordered],
     )
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, columns)
+        cursor.execute(_CLAIM, values)
         return {row[0] for row in cursor.fetchall()}
 
 
