@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Any, TypeVar, overload
 
 import httpx
@@ -31,27 +32,27 @@ _KEEPALIVE_SECONDS = 4.0
 _FAIR_SECONDS = 1.0
 _SAFE_METHODS = frozenset({"GET", "HEAD", "DELETE"})
 
-# One pool of connections a process for all callees. Tests put a transport of their own here.
+# One pool of connections a process for all callees. Tests put a transport of their own here. There is no `httpx.Client` around it:
+# cookies, redirects, proxies and credentials from .netrc are nothing that a call between services may have.
 _transport: httpx.BaseTransport | None = None
-_client: httpx.Client | None = None
 _breakers: dict[str, CircuitBreaker] = {}
 
 
 def use_transport(transport: httpx.BaseTransport | None) -> None:
     """Sends all calls of this process through `transport` (None: the network). For tests."""
-    global _transport, _client
-    _transport, _client = transport, None
+    global _transport
+    _transport = transport
     _breakers.clear()
 
 
-def _http() -> httpx.Client:
-    global _client
-    if _client is None:
+def _http() -> httpx.BaseTransport:
+    global _transport
+    if _transport is None:
         limits = httpx.Limits(
             max_connections=64, max_keepalive_connections=32, keepalive_expiry=_KEEPALIVE_SECONDS
         )
-        _client = httpx.Client(transport=_transport, limits=limits, follow_redirects=False)
-    return _client
+        _transport = httpx.HTTPTransport(limits=limits)
+    return _transport
 
 
 def _in_transaction() -> bool:
@@ -171,14 +172,18 @@ class ServiceClient:
         started = time.perf_counter()
         outcome = "error"
         try:
-            response = _http().request(
+            request = httpx.Request(
                 method,
                 settings.SERVICE_URLS[self.service] + path,
                 params=params,
                 content=body,
                 headers=self._headers(budget, body),
-                timeout=httpx.Timeout(budget, connect=min(_CONNECT_SECONDS, budget)),
+                extensions={
+                    "timeout": httpx.Timeout(budget, connect=min(_CONNECT_SECONDS, budget)).as_dict()
+                },
             )
+            with closing(_http().handle_request(request)) as response:
+                response.read()
             outcome = str(response.status_code)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             breaker.failed()
