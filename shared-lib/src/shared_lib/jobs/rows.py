@@ -62,10 +62,18 @@ def claim_due(rows: models.QuerySet[_M], *, limit: int, pauses: Sequence[float] 
             row.attempts += 1
             row.due_at = now + (pause_after(row.attempts, pauses) or timedelta(seconds=pauses[-1]))
             claimed.append(row)
-        for some, fields in ((claimed, ["attempts", "due_at"]), (given_up, ["due_at", "gave_up_at"])):
-            if some:
-                _manager(rows).bulk_update(some, fields)
+        _write(rows, claimed, "attempts", "due_at")
+        _write(rows, given_up, "due_at", "gave_up_at")
     return claimed
+
+
+def _write(rows: models.QuerySet[_M], some: Sequence[_M], *fields: str) -> None:
+    """These fields of `some`: of one, as a rule, whose statement is half as dear as one that tells many apart."""
+    if len(some) == 1:
+        values = {field: getattr(some[0], field) for field in fields}
+        _manager(rows).filter(pk=some[0].pk).update(**values)
+    elif some:
+        _manager(rows).bulk_update(some, fields)
 
 
 def _manager(rows: models.QuerySet[_M]) -> Any:
