@@ -1,9 +1,12 @@
 """Purchases a second: from `POST /orders` until the order is confirmed in svc-orders' own database.
 
-    make bench-checkout [ARGS="--seconds 30 --buyers 128 --concurrency 32"]
+    make bench-checkout [ARGS="--seconds 30 --buyers 128 --concurrency 32 --traced 0.01"]
 
 Runs against the shop that `make up` has started on this machine. Each purchase is a cart line, `POST /orders` and a
 confirmation with a card that pays, by one of so many buyers that a cart has been emptied before its turn comes again.
+
+One purchase in a hundred is traced, as in production (TRACE_RATIO of the gateway); each says so itself, which counts in
+development. `--traced 1` has all of them traced, as those of a developer are.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import queue
+import random
 import sys
 import threading
 import time
@@ -83,9 +87,15 @@ def variants(base_url: str, wanted: int) -> list[str]:
 
 
 def buy(
-    base_url: str, tokens: list[str], goods: list[str], method: str, seconds: float, at_once: int
+    base_url: str,
+    tokens: list[str],
+    goods: list[str],
+    method: str,
+    seconds: float,
+    at_once: int,
+    traced: float,
 ) -> Tally:
-    """Purchases by `at_once` buyers at a time for `seconds`."""
+    """Purchases by `at_once` buyers at a time for `seconds`, `traced` the share of them that leaves a trace."""
     tally, lock = Tally(), threading.Lock()
     turns: queue.Queue[int] = queue.Queue()
     for number in range(len(tokens)):
@@ -100,6 +110,7 @@ def buy(
             client = clients.setdefault(
                 number, Client(base_url, f"198.19.{number // 250}.{number % 250 + 1}")
             )
+            client.trace(random.random() < traced)
             outcome = _purchase(client, tokens[number], goods[number % len(goods)], method, tally, lock)
             with lock:
                 tally.answers[outcome] += 1
@@ -167,6 +178,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--buyers", type=int, default=128)
     parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--traced", type=float, default=0.01)
     given = parser.parse_args()
     base_url, state = os.environ["SHOP_BASE_URL"], Path(os.environ["SHOP_STATE_DIR"])
     database = os.environ["BENCH_ORDERS_DATABASE"]
@@ -176,10 +188,11 @@ def main() -> int:
     goods = variants(base_url, 64)
     _, methods = Client(base_url, "198.19.99.1").send("GET", "/orders/shipping-methods?country=GB")
     method = methods["results"][0]["code"]
-    buy(base_url, tokens, goods, method, 3, given.concurrency)  # connections, caches, circuit breakers
+    # Connections, caches, circuit breakers.
+    buy(base_url, tokens, goods, method, 3, given.concurrency, given.traced)
 
     before, self_before, began = seconds_by_program(state), time.process_time(), time.monotonic()
-    tally = buy(base_url, tokens, goods, method, given.seconds, given.concurrency)
+    tally = buy(base_url, tokens, goods, method, given.seconds, given.concurrency, given.traced)
     took = time.monotonic() - began
     times = confirmed(database, list(tally.began))
     after, client = seconds_by_program(state), time.process_time() - self_before
@@ -189,7 +202,7 @@ def main() -> int:
     whole = max(took, (last - min(tally.began.values())).total_seconds()) if tally.began else took
     cost = spent(before, after)
     bought = len(times)
-    print(f"answers: {dict(tally.answers)}")
+    print(f"answers: {dict(tally.answers)}, {given.traced:.0%} traced")
     print(f"{bought} of {len(tally.began)} orders confirmed in {whole:.1f} s: {bought / whole:.1f} a second")
     if latencies:
         row = "  ".join(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,12 @@ class Client:
         where = urlsplit(base_url)
         self._connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
         self._headers = {"Content-Type": "application/json", "X-Forwarded-For": address}
+
+    def trace(self, wanted: bool) -> None:
+        """From now on requests belong to a new trace, of which spans are kept or not."""
+        self._headers["traceparent"] = (
+            f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-{'01' if wanted else '00'}"
+        )
 
     def send(
         self, method: str, path: str, body: Any = None, *, token: str = "", key: str = ""
