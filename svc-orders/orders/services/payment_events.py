@@ -60,7 +60,7 @@ def take_payment_failure(event: PaymentAttemptFailed) -> None:
 
 
 @around("event.payment")
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _take_event(event: PaymentMessage, status: str, failure_code: str = "") -> None:
     found = _find(event, had_money=status == PaymentState.SUCCEEDED)
     if found is not None:

@@ -56,7 +56,7 @@ def take_payment(
     had_succeeded = payment.status == PaymentState.SUCCEEDED
     payment.version, payment.status = version, status
     payment.action, payment.failure_code = action, failure_code
-    payment.save()
+    payment.save(update_fields=["version", "status", "action", "failure_code", "updated_at"])
     if status == PaymentState.SUCCEEDED and not had_succeeded:
         _take_money(order, payment)
     elif order.payment_id == payment.id:

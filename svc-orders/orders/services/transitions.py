@@ -29,7 +29,7 @@ def confirm(order: Order, payment: OrderPayment) -> None:
     order.go("confirm")
     order.payment_status = PaymentStatus.PAID
     _stop_clock(order)
-    order.save()
+    order.save(update_fields=["status", "version", "payment_status", *_CLOCK, "updated_at"])
     note(order)
     publish(OrderConfirmed(**state_of(order), payment_id=payment.id), subject=order.id)
 
@@ -57,7 +57,8 @@ def state_of(
 ) -> dict[str, Any]:
     """The fields that every event of an order has. Lines that are at hand save a query; with quantities, only these."""
     if lines is None:
-        lines = OrderLine.objects.filter(order=order).order_by("position")
+        told = ("variant_id", "product_id", "seller_id", "quantity", "unit_price_amount")
+        lines = OrderLine.objects.filter(order=order).order_by("position").only(*told)
     quantities = lines if isinstance(lines, Mapping) else {line: line.quantity for line in lines}
     return {
         "version": order.version,
@@ -81,6 +82,9 @@ def line_message(line: OrderLine, currency: str, quantity: int) -> LineMessage:
         quantity=quantity,
         unit_price=Money(line.unit_price_amount, currency),
     )
+
+
+_CLOCK = ("close_at", "close_reason", "close_wanted_by")
 
 
 def _stop_clock(order: Order) -> None:
