@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
 
 from cart.exceptions import InsufficientStock, LineNotFound, VariantNotFound
@@ -26,6 +27,30 @@ from shared_lib.idempotency.models import IdempotencyKey
 log = structlog.get_logger(__name__)
 
 _MERGE_ATTEMPTS = 2
+
+_LOCK_ORDERED = "SELECT 1 FROM cart_cart WHERE id = %(cart)s AND user_id = %(user)s FOR NO KEY UPDATE"
+
+# Every paid order comes through here. A statement sees the lines as they were at its start, so the lock comes before it.
+_SUBTRACT = """
+WITH ordered AS MATERIALIZED (
+    SELECT * FROM unnest(%(variants)s::uuid[], %(quantities)s::bigint[]) AS o (variant_id, quantity)
+), gone AS (
+    DELETE FROM cart_cartline l USING ordered o
+    WHERE l.cart_id = %(cart)s AND l.variant_id = o.variant_id AND l.quantity <= o.quantity
+    RETURNING 1
+), kept AS (
+    UPDATE cart_cartline l SET quantity = l.quantity - o.quantity FROM ordered o
+    WHERE l.cart_id = %(cart)s AND l.variant_id = o.variant_id AND l.quantity > o.quantity
+    RETURNING 1
+), used AS (
+    DELETE FROM cart_appliedcoupon a USING cart_coupon c
+    WHERE a.cart_id = %(cart)s AND c.id = a.coupon_id AND c.code = ANY(%(codes)s::text[])
+    RETURNING 1
+)
+UPDATE cart_cart SET version = version + 1, updated_at = statement_timestamp()
+WHERE id = %(cart)s
+    AND (EXISTS (SELECT FROM gone) OR EXISTS (SELECT FROM kept) OR EXISTS (SELECT FROM used))
+"""
 
 
 @transaction.atomic
@@ -152,21 +177,18 @@ def subtract_ordered(
     gone, or a cart that is gone, are fine.
     """
     mark_uses_paid(order_id=order_id)
-    cart = Cart.objects.select_for_update(no_key=True).filter(pk=cart_id, user_id=user_id).first()
-    if cart is None:
-        return
-    lines = list(cart.lines.filter(variant_id__in=quantities))
-    kept = []
-    for line in lines:
-        left = line.quantity - quantities[line.variant_id]
-        if left > 0:
-            line.quantity = left
-            kept.append(line)
-    CartLine.objects.bulk_update(kept, ["quantity"])
-    cart.lines.filter(pk__in={line.pk for line in lines} - {line.pk for line in kept}).delete()
-    used, _ = cart.applied_coupons.filter(coupon__code__in=list(codes)).delete()
-    if lines or used:
-        save_changed(cart)
+    parameters: dict[str, Any] = {
+        "cart": cart_id,
+        "user": user_id,
+        "variants": list(quantities),
+        "quantities": list(quantities.values()),
+        "codes": list(codes),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_ORDERED, parameters)
+        if cursor.fetchone() is None:
+            return
+        cursor.execute(_SUBTRACT, parameters)
     failpoint("order.subtract.inside")
 
 

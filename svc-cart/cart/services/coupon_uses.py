@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -71,7 +71,8 @@ def give_uses_back(*, order_id: UUID) -> None:
 
 def mark_uses_paid(*, order_id: UUID) -> None:
     """The order is confirmed: its uses count against the user from now on, whatever else the user orders."""
-    CouponUse.objects.filter(order_id=order_id, paid=False).update(paid=True)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE cart_couponuse SET paid = true WHERE order_id = %s AND NOT paid", [order_id])
 
 
 def forget_closed_orders(*, closed_before: datetime, limit: int = 500) -> int:
