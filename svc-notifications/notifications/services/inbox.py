@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from notifications import selectors
 from notifications.kinds import WAYS, Kind
 from notifications.models import Email, Notification, Recipient
 from shared_lib.jobs import enqueue
+
+_LOCK_RECIPIENT = "SELECT erased_at FROM notifications_recipient WHERE user_id = %s FOR NO KEY UPDATE"
 
 
 @transaction.atomic(savepoint=False)
@@ -75,9 +77,11 @@ def erase_user(*, user_id: UUID) -> None:
 
 def _is_erased(user_id: UUID) -> bool:
     """Locks the user's row until the end of the transaction, so that nothing is written while the user is erased."""
-    rows = Recipient.objects.select_for_update(no_key=True).filter(user_id=user_id)
-    recipient = rows.first()
-    if recipient is None:
-        Recipient.objects.bulk_create([Recipient(user_id=user_id)], ignore_conflicts=True)
-        recipient = rows.get()
-    return recipient.erased_at is not None
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_RECIPIENT, [user_id])
+        found = cursor.fetchone()
+        if found is None:
+            Recipient.objects.bulk_create([Recipient(user_id=user_id)], ignore_conflicts=True)
+            cursor.execute(_LOCK_RECIPIENT, [user_id])
+            found = cursor.fetchone()
+    return found[0] is not None
