@@ -1,7 +1,7 @@
 # Everything a developer does here. `make help` lists it. The verbs of the first two groups mean the same in containers and as
 # host processes: `make up` takes what the machine has and the others follow it; RUNTIME=docker|native forces one.
 .DEFAULT_GOAL := help
-.PHONY: help up down clean ps logs restart upgrade rollback shell seed demo audit trace prometheus venv release bench-checkout bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs settings-docs backup restore rotate secrets-check
+.PHONY: help up down clean ps logs restart upgrade rollback shell seed demo audit trace prometheus venv release bench bench-catalog bench-checkout bench-events bench-gateway soak-gateway outages-gateway test test-faults test-breaks lint lock apidocs settings-docs backup restore rotate secrets-check
 export SERVICE RUNTIME BACKUP FORCE SECRET NOW SEED CHECKOUTS SCENARIO BREAK VERSION MANIFESTS AGAINST TESTS DIRTY ORDER REQUEST PROMETHEUS_PORT
 
 ## Run the shop
@@ -75,10 +75,16 @@ rollback:  ## Have it run what it ran before, while it serves (SERVICE=svc-cart)
 
 ## Measure it
 
-bench-checkout:  ## Purchases a second in the shop that runs as host processes, and what each costs (ARGS="--seconds 30")
+bench:  ## All figures with their targets beside the machine's own, and a report (ARGS="--products 10000,100000,1000000")
+	@deploy/shop bench $(ARGS)
+bench-catalog:  ## Lists, details and search straight from svc-catalog beside DRF (ARGS="--products 10000,100000")
+	@deploy/shop bench-catalog $(ARGS)
+bench-checkout:  ## Purchases a second in the shop that runs, else in a throwaway one, and what each costs (ARGS="--seconds 30")
 	@deploy/shop bench-checkout $(ARGS)
+bench-events:  ## Relay and consumer catching up, and from commit to effect, on a throwaway stack (ARGS="--events 30000")
+	@deploy/shop bench-events $(ARGS)
 bench-gateway:  ## CPU a request beside bare Nginx, a file and auth_request to Django, in four minutes
-	@cd gateway && ../.local/venv/bin/python -m bench.bench $(ARGS)
+	@deploy/shop bench-gateway $(ARGS)
 soak-gateway:  ## Ten minutes at 2,000 requests a second, each answer checked (ARGS="--minutes 1")
 	@cd gateway && ../.local/venv/bin/python -m bench.soak $(ARGS)
 outages-gateway:  ## What clients see while svc-catalog and Redis are killed under load

@@ -34,7 +34,7 @@ def test_the_committed_table_is_what_the_code_says(sections):
 
 def test_every_variable_that_is_read_by_its_name_is_in_the_table(sections):
     known = {row.name for section in sections for row in section.rows} | catalogue.INTERNAL
-    folders = ("deploy", "tests", "svc-*", "shared-lib/src", "gateway/bench", "shared-lib/bench")
+    folders = ("deploy", "tests", "svc-*", "shared-lib/src", "gateway/bench")
     reads = re.compile(
         r"environ(?:\.get|\.pop)?[\[(]\s*\"([A-Z][A-Z0-9_]+)\"|env\.[a-z]+\(\s*\"([A-Z][A-Z0-9_]+)\""
     )

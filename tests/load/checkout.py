@@ -2,8 +2,9 @@
 
     make bench-checkout [ARGS="--seconds 30 --buyers 128 --concurrency 32 --traced 0.01"]
 
-Runs against the shop that `make up` has started on this machine. Each purchase is a cart line, `POST /orders` and a
-confirmation with a card that pays, by one of so many buyers that a cart has been emptied before its turn comes again.
+Runs against the shop that `make up` has started as host processes, or else a throwaway one. Each purchase is a cart line,
+`POST /orders` and a confirmation with a card that pays, by one of so many buyers that a cart has been emptied before its
+turn comes again.
 
 One purchase in a hundred is traced, as in production (TRACE_RATIO of the gateway); each says so itself, which counts in
 development. `--traced 1` has all of them traced, as those of a developer are.
@@ -29,9 +30,12 @@ import psycopg
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from storefront import ADDRESS
+
 from load.client import Client
 from load.cpu import seconds_by_program, spent
-from storefront import ADDRESS
+from load.figures import Figure, Results, percentile
+from load.ground import commits_a_second
 
 PASSWORD = "correct horse battery"
 
@@ -154,15 +158,10 @@ def confirmed(database: str, orders: list[str], *, wait: float = 60) -> dict[str
     )
     while True:
         with psycopg.connect(database) as connection:
-            rows = dict(connection.execute(query, [orders]).fetchall())
+            rows: dict[str, datetime] = dict(connection.execute(query, [orders]).fetchall())
         if len(rows) == len(orders) or time.monotonic() > until:
             return rows
         time.sleep(0.2)
-
-
-def percentile(values: list[float], share: float) -> float:
-    """By nearest rank. Raises IndexError without values."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 def _threads(work: Any, count: int) -> None:
@@ -175,6 +174,7 @@ def _threads(work: Any, count: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--figures", type=Path, help="a file for the results, as JSON")
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--buyers", type=int, default=128)
     parser.add_argument("--concurrency", type=int, default=32)
@@ -217,8 +217,20 @@ def main() -> int:
         for name, seconds in [("the client", client), *cost.items()]:
             if seconds / bought >= 0.00005:
                 print(f"  {name:32} {1000 * seconds / bought:6.2f} ms")
-    print(f"load average {os.getloadavg()[0]:.1f}")
-    return 0 if bought == len(tally.began) and set(tally.answers) == {"bought"} else 1
+    beside = f"one connection commits {commits_a_second(database):,.0f} times a second"
+    figures = [
+        Figure("purchases confirmed", bought / whole, "a second", 60, at_most=False, beside=beside),
+        *(
+            [Figure("POST /orders to confirmed, p99", percentile(latencies, 0.99), "s", 2)]
+            if latencies
+            else []
+        ),
+        *([Figure("CPU a purchase", 1000 * (sum(cost.values()) + client) / bought, "ms")] if bought else []),
+    ]
+    wrong = [f"{count} times {answer}" for answer, count in tally.answers.items() if answer != "bought"]
+    if bought != len(tally.began):
+        wrong.append(f"{len(tally.began) - bought} orders were not confirmed")
+    return Results("Checkout", "make bench-checkout", tuple(figures), tuple(wrong)).hand_over(given.figures)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -43,6 +43,21 @@ def seconds_by_process() -> tuple[dict[int, int], dict[int, float]]:
             parents[int(folder.name)] = int(fields[1])
             used[int(folder.name)] = sum(map(int, fields[11:15])) / TICKS
     return parents, used
+
+
+def seconds_below(top: int) -> float:
+    """CPU seconds that this process and all that live below it have used until now, with those that have ended."""
+    parents, used = seconds_by_process()
+    below = {top}
+    while more := {pid for pid, parent in parents.items() if parent in below} - below:
+        below |= more
+    return sum(used.get(pid, 0.0) for pid in below)
+
+
+def seconds_of(pids: Iterable[int]) -> float:
+    """CPU seconds that these processes have used until now; those that are gone count nothing."""
+    _, used = seconds_by_process()
+    return sum(used.get(pid, 0.0) for pid in pids)
 
 
 def spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

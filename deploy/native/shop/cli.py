@@ -223,17 +223,22 @@ def demo(layout: Layout, arguments: argparse.Namespace) -> int:
     return _client(running(layout), "demo.py")
 
 
-def bench_checkout(layout: Layout, arguments: argparse.Namespace) -> int:
-    """Purchases a second, and what each costs which program."""
-    shop = running(layout)
-    options = [] if arguments.service is None else [arguments.service]
-    return _client(
-        shop,
-        "load/checkout.py",
-        *options,
-        *arguments.rest,
-        BENCH_ORDERS_DATABASE=postgres.url("svc-orders", shop.env),
-    )
+def bench(layout: Layout, arguments: argparse.Namespace) -> int:
+    """Everything that there are targets for, and a report."""
+    from shop.bench import run_all
+
+    return run_all(layout, arguments)
+
+
+def bench_part(name: str) -> Callable[[Layout, argparse.Namespace], int]:
+    """The verb of one benchmark."""
+
+    def verb(layout: Layout, arguments: argparse.Namespace) -> int:
+        from shop.bench import run
+
+        return run(layout, arguments, name)
+
+    return verb
 
 
 def _client(shop: stack.Stack, script: str, *options: str, **more: str) -> int:
@@ -349,7 +354,7 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
         rotate,
         secrets_check,
         demo,
-        bench_checkout,
+        bench,
         trace,
         prometheus,
         test,
@@ -358,7 +363,7 @@ VERBS: dict[str, Callable[[Layout, argparse.Namespace], int]] = {
         release,
         lint,
     )
-}
+} | {f"bench-{name}": bench_part(name) for name in ("catalog", "checkout", "events", "gateway")}
 
 
 def main(arguments: list[str]) -> int:
@@ -376,7 +381,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("service", nargs="?", default=os.environ.get("SERVICE") or None)
     parser.add_argument("rest", nargs="*")
     parsed, options = parser.parse_known_args(arguments)
-    if options and parsed.verb != "bench-checkout":
+    if options and not parsed.verb.startswith("bench"):
         parser.error(f"unrecognized arguments: {' '.join(options)}")
     parsed.rest += options
     try:

@@ -83,11 +83,12 @@ def checks(layout: Layout) -> Iterator[Check]:
         ("deploy", "mail traces apidocs audit release migrationlint backup envdocs"),
         ("deploy/docker", "containers"),
         ("gateway", "tests bench"),
-        ("tests", "faults breaks"),
+        ("tests", "faults breaks load"),
     ):
         # The runner of containers and the fault tests stand on the one of host processes, which has its backups beside it.
         beside = f"{root}/deploy/native:{root}/shared-lib/src:{root}/deploy"
-        extra = {"MYPYPATH": beside} if name != "gateway" else {}
+        # The gateway's benchmarks share what reads wrk and reports figures.
+        extra = {"MYPYPATH": f"{root}/tests" if name == "gateway" else beside}
         yield types(name, targets, str(root / "deploy" / "mypy.ini"), extra)
 
 

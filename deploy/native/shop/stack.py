@@ -32,8 +32,8 @@ class Stack:
     """The running or future stack in one state folder.
 
     `testing` makes it a throwaway one: nothing is synced to disk, the services' roles may make databases, shared-lib has a
-    database and virtual hosts too, and it ends with the process that started it. `stores_only` leaves the services and the
-    gateway out.
+    database and virtual hosts too, and it ends with the process that started it. `durable` has PostgreSQL sync to disk all the
+    same. `stores_only` leaves the services and the gateway out.
     """
 
     def __init__(
@@ -44,10 +44,12 @@ class Stack:
         *,
         testing: bool = False,
         stores_only: bool = False,
+        durable: bool = False,
     ) -> None:
         self.layout = layout
         self.env = env
         self.testing = testing
+        self.durable = durable or not testing
         self.stores_only = stores_only
         self.progress = progress
         self.services = services.discover(layout.root)
@@ -167,7 +169,7 @@ class Stack:
         self.start(["epmd", "rabbitmq", "redis", "mail", "traces", "sandbox"])
         if not postgres.installed(self.layout):
             self.progress.say("making the PostgreSQL cluster")
-        postgres.create_cluster(self.layout, self.env, durable=not self.testing)
+        postgres.create_cluster(self.layout, self.env, durable=self.durable)
         self.start(["postgres"])
         self.ready.port("postgres", "POSTGRES_PORT", "postgres")
         self.ready.port("redis", "REDIS_PORT", "redis")
@@ -316,6 +318,7 @@ def create(
     *,
     testing: bool = False,
     stores_only: bool = False,
+    durable: bool = False,
 ) -> Stack:
     """The stack, with its folders, settings and secrets made if they are not there yet.
 
@@ -337,7 +340,7 @@ def create(
                 f"Port {port} is in use by {other}: stop it, or run `make up GATEWAY_PORT={int(port) + 1}`."
             )
     env = complete(layout.env_file, found, given)
-    return Stack(layout, env, progress, testing=testing, stores_only=stores_only)
+    return Stack(layout, env, progress, testing=testing, stores_only=stores_only, durable=durable)
 
 
 def down(layout: Layout, env: dict[str, str] | None) -> bool:

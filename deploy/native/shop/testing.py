@@ -79,7 +79,7 @@ def suites(root: Path) -> list[Suite]:
         Suite("audit", root / "deploy" / "audit", "stores"),
         Suite("k8s", root / "k8s", "nothing"),
         Suite("release", root / "deploy" / "release", "nothing"),
-        Suite("breaks", root / "tests", "nothing", ("breaks",)),
+        Suite("breaks", root / "tests", "nothing", ("breaks", "load")),
         Suite("deploy", root / "deploy", "nothing", ("-m", "not stack")),
     ]
     found += [

@@ -1,6 +1,6 @@
 """How fast events get from one service to another: relay, consumer, and from commit to effect.
 
-    cd shared-lib && python -m bench.events --database postgresql://USER:PW@HOST:PORT/postgres --broker amqp://USER:PW@HOST:PORT/VHOST
+    make bench-events [ARGS="--events 30000 --rate 80 --seconds 20"]
 
 The producer is svc-catalog, the consumer svc-cart with its real handlers, each with a database of its own, which is made before
 and dropped after. The virtual host must be for this alone: queues in it are emptied. `stock.changed` of many variants is what
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -27,6 +26,12 @@ from kombu import Connection
 
 from shared_lib.contracts.subscriptions import SUBSCRIPTIONS
 from shared_lib.events import topology
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from load.cpu import seconds_below
+from load.figures import Figure, Results, percentile
+from load.ground import commits_a_second
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCER, CONSUMER = "svc-catalog", "svc-cart"
@@ -86,9 +91,9 @@ class Bench:
         return out
 
     @contextmanager
-    def relay(self) -> Iterator[None]:
-        with self._loop(PRODUCER, "from shared_lib.outbox.relay import Relay as Loop"):
-            yield
+    def relay(self) -> Iterator[subprocess.Popen[str]]:
+        with self._loop(PRODUCER, "from shared_lib.outbox.relay import Relay as Loop") as process:
+            yield process
 
     @contextmanager
     def consumer(self) -> Iterator[subprocess.Popen[str]]:
@@ -181,25 +186,41 @@ PENDING = "SELECT count(*) FROM outbox_event WHERE published_at IS NULL"
 PROCESSED = "SELECT count(*) FROM inbox_event WHERE status = 'processed'"
 
 
-def throughput(bench: Bench, count: int) -> None:
+def throughput(bench: Bench, count: int) -> list[Figure]:
     bench.empty_queues()
     bench.publish(count)
-    print(f"publish_all, 1000 a transaction    {count / bench.publish_seconds:8.0f} events/s")
-    with bench.relay():
+    published = f"publish_all, 1,000 a transaction: {count / bench.publish_seconds:,.0f} a second"
+    with bench.relay() as relay:
+        cpu = seconds_below(relay.pid)
         bench.wait(PRODUCER, PENDING, 0)
+        relay_cpu = seconds_below(relay.pid) - cpu
     span = "SELECT extract(epoch FROM max(published_at) - min(published_at))::float8 FROM outbox_event"
     batches = (
         "SELECT count(*) FROM outbox_event WHERE published_at = (SELECT min(published_at) FROM outbox_event)"
     )
     first, seconds = bench.query(PRODUCER, batches), bench.query(PRODUCER, span)
-    print(f"relay catching up                  {(count - first) / seconds:8.0f} events/s")
-    with bench.consumer():
+    with bench.consumer() as consumer:
+        cpu = seconds_below(consumer.pid)
         bench.wait(CONSUMER, PROCESSED, count)
+        consumer_cpu = seconds_below(consumer.pid) - cpu
     span = "SELECT extract(epoch FROM max(settled_at) - min(settled_at))::float8 FROM inbox_event"
-    print(f"consumer catching up (svc-cart)    {count / bench.query(CONSUMER, span):8.0f} events/s")
+    consumed = count / bench.query(CONSUMER, span)
+    return [
+        Figure(
+            "relay catching up",
+            (count - first) / seconds,
+            "events a second",
+            8000,
+            at_most=False,
+            beside=published,
+        ),
+        Figure("its CPU", relay_cpu / count * 1e6, "µs an event"),
+        Figure("consumer catching up (svc-cart)", consumed, "events a second", 3000, at_most=False),
+        Figure("its CPU", consumer_cpu / count * 1e6, "µs an event"),
+    ]
 
 
-def latency(bench: Bench, rate: float, seconds: float) -> None:
+def latency(bench: Bench, rate: float, seconds: float) -> list[Figure]:
     bench.empty_queues()
     count = int(rate * seconds)
     before = bench.query(CONSUMER, PROCESSED)
@@ -209,34 +230,45 @@ def latency(bench: Bench, rate: float, seconds: float) -> None:
         bench.wait(CONSUMER, PROCESSED, before + count + int(rate))
         out, _ = consumer.communicate()
     committed = dict(json.loads(out.strip().splitlines()[-1]))
-    delays = sorted((committed[event_id] - at) * 1000 for event_id, at in sent.items())
-    p50, p99 = statistics.median(delays), delays[int(len(delays) * 0.99)]
-    print(
-        f"commit to effect at {rate:.0f}/s          p50 {p50:6.1f} ms   p90 {delays[int(len(delays) * 0.9)]:6.1f} ms"
-        f"   p99 {p99:6.1f} ms   ({count} events)"
-    )
+    delays = [(committed[event_id] - at) * 1000 for event_id, at in sent.items()]
+    what = f"commit to effect at {rate:.0f} events a second"
+    return [
+        Figure(f"{what}, p50", percentile(delays, 0.5), "ms", 10, beside=f"{count:,} events"),
+        Figure(
+            f"{what}, p99",
+            percentile(delays, 0.99),
+            "ms",
+            100,
+            beside=f"p90 {percentile(delays, 0.9):.1f} ms",
+        ),
+    ]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--database", required=True, help="a database whose user may create others")
-    parser.add_argument("--broker", required=True, help="a virtual host of its own")
+    parser.add_argument(
+        "--database", required=True, help="the URL of a database whose user may create others"
+    )
+    parser.add_argument(
+        "--broker", required=True, help="the URL of a virtual host of its own: its queues are emptied"
+    )
     parser.add_argument("--events", type=int, default=30_000)
     parser.add_argument("--rate", type=float, default=80.0)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--only", choices=("throughput", "latency"))
+    parser.add_argument("--figures", type=Path, help="a file for the results, as JSON")
     options = parser.parse_args()
     bench = Bench(options.database, options.broker)
-    one, five, _ = os.getloadavg()
-    print(f"load {one:.1f} (1 min) {five:.1f} (5 min), {os.cpu_count()} processors")
+    figures = [Figure("durable commits, one connection", commits_a_second(options.database), "a second")]
     with bench.databases():
         if options.only != "latency":
-            throughput(bench, options.events)
+            figures += throughput(bench, options.events)
         if options.only != "throughput":
-            latency(bench, options.rate, options.seconds)
+            figures += latency(bench, options.rate, options.seconds)
+    return Results("Events", "make bench-events", tuple(figures)).hand_over(options.figures)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
