@@ -57,7 +57,7 @@ local SPAN = TRACE + ID + 1
 local ROUTE_ROOM = 512
 local to_log, LOG_SIZE = new_text('ID","trace_id":"ID', ROUTE_ROOM)
 
---- What the log says of a route after the ids, as in `$shop_to_log`.
+--- What the log says of a route after the ids, as in `$log`.
 -- @return nil when that is too long to be written here
 function M.log_text(method, label, service)
   local text = ('","method":"%s","route":"%s","upstream":"%s'):format(method, label, service)
@@ -86,17 +86,17 @@ function M.write(log_text, deadline, secure)
   copy(buffer + TRACE + HALF, second, HALF)
   copy(buffer + SPAN, second, HALF)
   copy(buffer + size, deadline, #deadline)
-  set("shop_to_service", buffer, size + #deadline)
-  set(secure and "shop_request_id" or "shop_to_client", id, ID)
+  set("up", buffer, size + #deadline)
+  set(secure and "shop_request_id" or "down", id, ID)
   copy(to_log + HALF, second, HALF)
   copy(to_log + LOG_SIZE - HALF, second, HALF)
   copy(to_log + LOG_SIZE, log_text, #log_text)
-  set("shop_to_log", to_log, LOG_SIZE + #log_text)
+  set("log", to_log, LOG_SIZE + #log_text)
 end
 
 --- What the request is called.
 function M.of_request()
-  return match(var.shop_to_service, "^[^\r]+")
+  return match(var.up, "^[^\r]+")
 end
 
 --- Only the id; the maps of nginx.conf make the texts of it and of what the request brings.

@@ -149,9 +149,9 @@ function M.tell(route, policy, remaining, reset)
     local lines, text = route.policy_lines, text_of(policy, remaining, reset)
     copy(told, lines, #lines)
     copy(told + #lines, text, #text)
-    set("shop_ratelimit", told, #lines + #text)
+    set("left", told, #lines + #text)
   elseif route.policy_header ~= "" then
-    var.shop_ratelimit = route.policy_header
+    var.left = route.policy_header
   end
 end
 

@@ -134,7 +134,7 @@ function M.again()
       return problems.of_nginx(status)
     end
   end
-  local deadline = tonumber(var.shop_to_service:match("X%-Request%-Deadline: ([%d.]+)$"))
+  local deadline = tonumber(var.up:match("X%-Request%-Deadline: ([%d.]+)$"))
   if deadline and now() + pause + 0.2 > deadline then
     return problems.of_nginx(status)
   end
