@@ -27,13 +27,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from load import wrk
-from load.figures import Figure, Results
 from tests.support.gateway import NGINX, Gateway
 from tests.support.ports import free_port, wait_for_port
 from tests.support.redis_server import RedisServer
 from tests.support.services import Services
 from tests.support.tokens import KeySet, access_token
+
+from load import wrk
+from load.figures import Figure, Results
 
 TICK = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 32

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from load.steady import Steady
 from storefront import Storefront, eventually, expect
+
+from load.steady import Steady
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = sorted(path.parent.name for path in ROOT.glob("svc-*/manage.py"))

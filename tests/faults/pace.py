@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 from load.cpu import TICKS, seconds_by_process
-
 from shop import supervisor
 from shop.layout import Layout
 

@@ -380,7 +380,12 @@ def main() -> int:
             measure(measured[size], given.rounds, given.seconds, folder)
             show(size, measured[size])
     wrong = [text for made in measured.values() for line in made.values() for text in line.wrong]
-    results = Results("svc-catalog", "make bench-catalog", tuple(figures(measured)), tuple(wrong))
+    results = Results(
+        "svc-catalog",
+        f'make bench-catalog ARGS="--products {given.products}"',
+        tuple(figures(measured)),
+        tuple(wrong),
+    )
     return results.hand_over(given.figures)
 
 

@@ -214,9 +214,9 @@ def throughput(bench: Bench, count: int) -> list[Figure]:
             at_most=False,
             beside=published,
         ),
-        Figure("its CPU", relay_cpu / count * 1e6, "µs an event"),
+        Figure("relay, CPU", relay_cpu / count * 1e6, "µs an event"),
         Figure("consumer catching up (svc-cart)", consumed, "events a second", 3000, at_most=False),
-        Figure("its CPU", consumer_cpu / count * 1e6, "µs an event"),
+        Figure("consumer, CPU", consumer_cpu / count * 1e6, "µs an event"),
     ]
 
 

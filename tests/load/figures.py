@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 
@@ -55,19 +56,20 @@ class Figure:
 
 @dataclass(frozen=True)
 class Results:
-    """What one benchmark hands over: how it was called, the figures, and which answers were wrong."""
+    """What one benchmark hands over: how it was called, the figures, which answers were wrong, the load average at its end."""
 
     name: str
     command: str
     figures: tuple[Figure, ...]
     wrong: tuple[str, ...] = ()
+    load_average: float = field(default_factory=lambda: os.getloadavg()[0])
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1))
 
     def hand_over(self, path: Path | None) -> int:
         """Print the figures, and write them to `path` if there is one; gives the exit code, 1 for wrong answers."""
-        print(f"\n{table(self.figures)}\n")
+        print(f"\n{table(self.figures)}\n\nLoad average {self.load_average:.1f}\n", flush=True)
         for text in self.wrong:
             print(f"Wrong: {text}")
         if path is not None:
@@ -80,7 +82,8 @@ class Results:
         try:
             found = json.loads(path.read_text())
             figures = tuple(Figure(**figure) for figure in found["figures"])
-            return cls(found["name"], found["command"], figures, tuple(found["wrong"]))
+            wrong, load_average = tuple(found["wrong"]), float(found["load_average"])
+            return cls(found["name"], found["command"], figures, wrong, load_average)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} holds no results of a benchmark: {error!r}") from None
 

@@ -15,7 +15,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "deploy" / "native"))
 
 from load.figures import Figure, Results
-
 from shop import processes
 
 MEGABYTE = 2**20

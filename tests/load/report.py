@@ -22,7 +22,8 @@ def report(results: Sequence[Results], head: str) -> str:
     """`head` says when and where; below it a section for each benchmark, and at the end how many targets were met."""
     parts = ["# What was measured", head]
     for one in results:
-        parts += [f"## {one.name}", f"    {one.command}", table(one.figures)]
+        parts += [f"## {one.name}", f"    {one.command}", f"Load average at its end: {one.load_average:.1f}."]
+        parts.append(table(one.figures))
         parts += [f"Wrong: {text}" for text in one.wrong]
     judged = [figure for one in results for figure in one.figures if figure.met is not None]
     missed = [figure.what for figure in judged if not figure.met]
@@ -35,7 +36,7 @@ def report(results: Sequence[Results], head: str) -> str:
 
 
 def machine() -> str:
-    """Date, versions, processors and load, in one paragraph."""
+    """Date, versions and processors, in one paragraph."""
     libraries = [f"{name} {importlib.metadata.version(name)}" for name in ("Django", "granian", "psycopg")]
     programs = [
         f"{name} {found[0]}"
@@ -47,11 +48,7 @@ def machine() -> str:
         if (found := re.findall(r"\d+(?:\.\d+)+", _said(command)))
     ]
     versions = ", ".join([f"Python {platform.python_version()}", *libraries, *programs])
-    loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Linux {platform.release()}, {os.cpu_count()} processors, load average"
-        f" (1, 5, 15 minutes) {loads}. {versions}."
-    )
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Linux {platform.release()}, {os.cpu_count()} processors. {versions}."
 
 
 def _said(command: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from load.figures import Figure, Results, number, percentile, table
 from load.report import report
 
@@ -101,11 +102,12 @@ def test_only_a_wrong_answer_makes_the_exit_code_1(tmp_path, capsys):
 
 def test_a_report_counts_the_targets_and_names_those_that_were_missed():
     good = Results("One", "make one", (Figure("a", 1.0, "s", 2.0), Figure("b", 1.0, "s")))
-    bad = Results("Two", "make two", (Figure("c", 3.0, "s", 2.0),), ("an answer of 500",))
+    bad = Results("Two", "make two", (Figure("c", 3.0, "s", 2.0),), ("an answer of 500",), 7.25)
 
     text = report([good, bad], "Now and here.")
 
     assert "Now and here." in text
+    assert "Load average at its end: 7.2." in text
     assert "1 of 2 targets met." in text
     assert "Missed: c." in text
     assert "Wrong: an answer of 500" in text
