@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 
 import pytest
@@ -43,3 +44,13 @@ def test_two_benchmarks_at_once_are_refused(tmp_path) -> None:
             pass
     with bench._one_at_a_time(layout):
         pass
+
+
+@pytest.mark.parametrize("verb", ["bench", "bench-catalog", "bench-gateway"])
+def test_without_wrk_nothing_is_started(verb, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    arguments = argparse.Namespace(service=None, rest=[])
+
+    with pytest.raises(Problem, match="install the package wrk"):
+        cli.VERBS[verb](Layout(ROOT, tmp_path, tmp_path / "env"), arguments)
+    assert list(tmp_path.iterdir()) == []

@@ -358,7 +358,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3, help="of each line in each round")
     parser.add_argument("--figures", type=Path, help="a file for the results, as JSON")
     given = parser.parse_args()
-    sizes = sorted({int(size) for size in given.products.split(",") if size.strip().isdecimal()})
+    try:
+        sizes = sorted({int(size) for size in given.products.split(",")})
+    except ValueError:
+        sizes = []
     if not sizes or sizes[0] < ORIGINALS:
         parser.error(f"--products {given.products}: give numbers from {ORIGINALS} on, separated by commas.")
 

@@ -27,6 +27,8 @@ IDLE = 10
 
 def run(layout: Layout, arguments: argparse.Namespace, name: str) -> int:
     """One benchmark, with its own options; returns its exit code."""
+    if name in ("catalog", "gateway"):
+        _need_wrk()
     options = [*([arguments.service] if arguments.service else []), *arguments.rest]
     if name == "gateway":
         return _gateway(layout, *options)
@@ -44,6 +46,7 @@ def run_all(layout: Layout, arguments: argparse.Namespace) -> int:
 
     Options are those of `make bench-catalog`.
     """
+    _need_wrk()
     reports = layout.state / "reports"
     reports.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _one_at_a_time(layout) as its, tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -64,6 +67,11 @@ def run_all(layout: Layout, arguments: argparse.Namespace) -> int:
         codes.append(_load(layout, "report.py", *written, "--output", str(report)))
     print(f"\nThe report is {report}.")
     return 1 if any(codes) else 0
+
+
+def _need_wrk() -> None:
+    if shutil.which("wrk") is None:
+        raise Problem("wrk, which makes the requests, is missing: install the package wrk.")
 
 
 @contextmanager
