@@ -143,7 +143,7 @@ def _catalog(shop: stack.Stack, *options: str) -> int:
 def _events(shop: stack.Stack, *options: str) -> int:
     """In the virtual host of shared-lib's tests, where nothing else is."""
     broker = rabbitmq.url("shared-lib", shop.env, rabbitmq.test_host("events", "shared-lib"))
-    return _load(shop.layout, "events.py", "--database", _owner(shop), "--broker", broker, *options)
+    return _load(shop.layout, "events.py", *options, BENCH_DATABASE=_owner(shop), BENCH_BROKER=broker)
 
 
 def _checkout(shop: stack.Stack, *options: str) -> int:
