@@ -98,7 +98,7 @@ def run(
 def parse(output: str) -> Load:
     """What wrk printed with `--latency`, and with SCRIPT; raises ValueError when figures are missing."""
     total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", output)
-    shares = dict(re.findall(r"^\s+(\d+)%\s+([\d.]+(?:us|ms|s|m))$", output, re.MULTILINE))
+    shares = dict(re.findall(r"^\s+(\d+)%\s+([\d.]+(?:us|ms|s|m))\s*$", output, re.MULTILINE))
     if not total or not {"50", "99"} <= shares.keys():
         raise ValueError(f"wrk said something unexpected:\n{output}")
     problems = [
