@@ -86,9 +86,9 @@ bench-events:  ## Relay and consumer catching up, and from commit to effect, on 
 bench-gateway:  ## CPU a request beside bare Nginx, a file and auth_request to Django, in four minutes
 	@deploy/shop bench-gateway $(ARGS)
 soak-gateway:  ## Ten minutes at 2,000 requests a second, each answer checked (ARGS="--minutes 1")
-	@cd gateway && ../.local/venv/bin/python -m bench.soak $(ARGS)
+	@cd gateway && PYTHONPATH=../tests ../.local/venv/bin/python -m bench.soak $(ARGS)
 outages-gateway:  ## What clients see while svc-catalog and Redis are killed under load
-	@cd gateway && ../.local/venv/bin/python -m bench.outages $(ARGS)
+	@cd gateway && PYTHONPATH=../tests ../.local/venv/bin/python -m bench.outages $(ARGS)
 
 help:  ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
