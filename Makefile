@@ -88,7 +88,7 @@ bench-gateway:  ## CPU a request beside bare Nginx, a file and auth_request to D
 soak-gateway:  ## Ten minutes at 2,000 requests a second, each answer checked (ARGS="--minutes 1")
 	@cd gateway && PYTHONPATH=../tests ../.local/venv/bin/python -m bench.soak $(ARGS)
 outages-gateway:  ## What clients see while svc-catalog and Redis are killed under load
-	@cd gateway && PYTHONPATH=../tests ../.local/venv/bin/python -m bench.outages $(ARGS)
+	@cd gateway && ../.local/venv/bin/python -m bench.outages $(ARGS)
 
 help:  ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -20,12 +20,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.support.gateway import Gateway
+from tests.support.nginx import nginx
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.services import Services
 from tests.support.tokens import KeySet
 
-from bench.bench import nginx
 from bench.load import ECHO, Answer, Connection, Request, Storefronts, Tally, run
 
 

@@ -23,12 +23,13 @@ from pathlib import Path
 
 import redis
 from tests.support.gateway import Gateway
+from tests.support.nginx import nginx
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.services import Services
 from tests.support.tokens import KeySet
 
-from bench.bench import children, nginx
+from bench.bench import children
 from bench.load import ECHO, Storefronts, Tally, run
 
 

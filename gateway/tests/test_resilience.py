@@ -16,11 +16,11 @@ from typing import Any
 
 import httpx
 import pytest
-from bench.bench import nginx
 from bench.load import ECHO, Storefronts, Tally, run
 
 from tests.support import http
 from tests.support.gateway import FOLDER, Gateway
+from tests.support.nginx import nginx
 from tests.support.ports import free_port
 from tests.support.problems import assert_problem
 from tests.support.services import Answer, Seen, Services
