@@ -134,7 +134,7 @@ end
 
 -- RateLimit-Policy and RateLimit, the second a line of its own: two headers in one variable.
 local MOST = 512
-local told = ffi.new("unsigned char[?]", 2 * MOST)
+local told = ffi.new("unsigned char[?]", 2 * MOST + 128)    -- both, of which the second repeats a name of the first
 
 --- @param policy_header  what RateLimit-Policy says on a route, at most 512 bytes
 function M.prepare(route, policy_header)
