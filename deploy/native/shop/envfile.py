@@ -301,7 +301,10 @@ def complete(path: Path, services: list[str], given: dict[str, str]) -> dict[str
     if old is not None and not missing and values == old:
         return values
     ports = [name for name in missing if name.endswith("_PORT") and name != "GATEWAY_PORT"]
-    block = iter(choose_block(len(ports)) if ports else [])
+    # Those that the file or the caller names count as taken, though nothing listens on them while the stack is down.
+    check(values, keys, path)
+    taken = {int(value) for name, value in values.items() if name.endswith("_PORT") and value.isdecimal()}
+    block = iter(choose_block(len(ports), taken) if ports else [])
     for name in missing:
         values[name] = str(next(block)) if name in ports else keys[name].make()
     check(values, keys, path)

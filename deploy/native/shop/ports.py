@@ -2,6 +2,7 @@
 
 import random
 import socket
+from collections.abc import Collection
 from pathlib import Path
 
 from shop import processes
@@ -52,14 +53,17 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose_block(size: int) -> list[int]:
-    """`size` free ports in a row below the range from which the kernel takes ports for outgoing connections."""
+def choose_block(size: int, taken: Collection[int] = ()) -> list[int]:
+    """`size` free ports in a row below the range from which the kernel takes ports for outgoing connections.
+
+    None of `taken` is among them: ports that are promised to somebody who does not listen yet.
+    """
     ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     highest = ephemeral if ephemeral > LOWEST + STEP else 65536
     bases = list(range(LOWEST if highest > LOWEST + STEP else 1024, highest - STEP, STEP))
     random.shuffle(bases)
     for base in bases:
         block = list(range(base, base + size))
-        if all(map(is_free, block)):
+        if all(port not in taken and is_free(port) for port in block):
             return block
     raise OSError(f"no {size} free ports in a row between {LOWEST} and {highest}")
