@@ -237,6 +237,7 @@ def _database() -> dict[str, Any]:
         help="seconds that a connection without a pool is kept",
     )
     config["CONN_MAX_AGE"] = 0 if pool_max > 0 else max_age
-    # A connection is looked at before it is used again, so that a restart of PostgreSQL costs no request its answer.
-    config["CONN_HEALTH_CHECKS"] = True
+    config["ENGINE"] = "shared_lib.postgresql"
+    # Of connections without a pool. Those of a pool are looked at by the engine itself, in the same way.
+    config["CONN_HEALTH_CHECKS"] = pool_max == 0
     return config
