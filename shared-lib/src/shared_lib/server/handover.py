@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from shared_lib.server import signals
+
 LISTEN_FD = 3
 #: Seconds between two looks whether a new worker can serve.
 _LOOK = 0.2
@@ -136,6 +138,7 @@ def enter(application: Application) -> Application:
         _get_ready(application, int(ready) if ready else None)
     draining = Draining(application)
     signal.signal(signal.SIGUSR1, draining.begin)
+    signals.heed()
     return draining
 
 

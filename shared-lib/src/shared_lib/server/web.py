@@ -31,7 +31,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from shared_lib.server import handover
+from shared_lib.server import handover, signals
 
 BACKLOG = 1024
 #: Seconds that requests may still take after SIGTERM: more than the gateway waits for the slowest (GATEWAY_TIME_LONG).
@@ -106,6 +106,7 @@ def main(host: str, port: str, workers: str, threads: str, backpressure: str) ->
     )
     server.listener = listener
     signal.signal(signal.SIGUSR1, server.drain)
+    signals.heed()
     server.serve()
 
 
