@@ -195,6 +195,14 @@ def test_no_more_is_handed_out_than_was_asked_for() -> None:
     assert sizes == [50, 20]
 
 
+def test_what_has_arrived_is_taken_whole_however_short_the_window_is() -> None:
+    with open_publisher() as publisher, open_subscription() as subscription:
+        publisher.publish([outgoing() for _ in range(150)])
+        time.sleep(0.3)
+        sizes = [len(subscription.receive(most=50, wait=2, window=0)) for _ in range(3)]
+    assert sizes == [50, 50, 50]
+
+
 def test_declaring_twice_and_beside_each_other_changes_nothing() -> None:
     with open_publisher() as one, open_publisher() as other:
         one.declare()

@@ -335,10 +335,10 @@ class Subscription(Link):
         with broker_errors():
             if not self._arrived:
                 self.drain(wait)
-            deadline = time.monotonic() + max(window, _NO_WINDOW_SECONDS)
-            while len(self._arrived) < most and self._arrived:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0 or not self.drain(remaining):
+            deadline = time.monotonic() + window
+            # The window bounds the waiting alone: what has arrived is taken however long it takes to read.
+            while 0 < len(self._arrived) < most:
+                if not self.drain(max(deadline - time.monotonic(), _NO_WINDOW_SECONDS)):
                     break
         self.tick()
         if self._cancelled:
