@@ -24,7 +24,7 @@ from kombu.exceptions import KombuError
 
 from shared_lib.events import topology
 from shared_lib.events.envelope import CONTENT_TYPE
-from shared_lib.events.frames import REPLAY_HEADER, TRACE_HEADER, Cork, Form
+from shared_lib.events.frames import REPLAY_HEADER, TRACE_HEADER, Cork, Form, read_ahead
 from shared_lib.failpoints import failpoint
 
 HEARTBEAT_SECONDS = 10
@@ -140,6 +140,7 @@ class Link:
                 self._connection.connect()
                 topology.declare(self._connection, service)
                 self._amqp: amqp.Connection = self._connection.connection
+                read_ahead(self._amqp.transport)
                 self._channel: Any = self._connection.channel()
         except BaseException:
             self.close()
