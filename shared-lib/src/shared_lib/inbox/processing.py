@@ -34,6 +34,7 @@ from shared_lib.failpoints import failpoint
 from shared_lib.inbox import schedule, store
 from shared_lib.inbox.models import InboxEvent, Status
 from shared_lib.inbox.store import Incoming
+from shared_lib.observability.logs import info_all
 
 log = structlog.get_logger(__name__)
 
@@ -268,32 +269,36 @@ def _is_contention(error: Exception) -> bool:
 
 
 def _report(tally: _Tally) -> None:
-    now = time.time()
+    delays = _delays(tally.processed)
     for event_type, count in Counter(message.type for message in tally.processed).items():
         metrics.CONSUMED.labels(event_type, "processed").inc(count)
-    for message in tally.processed:
-        delay = _delay(message, now)
+    for delay in delays:
         metrics.DELAY_SECONDS.observe(delay)
-        log_processed(message, delay)
     if tally.duplicates:
         metrics.CONSUMED.labels("any", "duplicate").inc(tally.duplicates)
+    log_processed(tally.processed, delays)
 
 
-def _delay(message: Incoming, now: float) -> float:
-    return max(now - message.envelope.time.timestamp(), 0)
+def _delays(messages: Sequence[Incoming]) -> list[float]:
+    now = time.time()
+    return [max(now - message.envelope.time.timestamp(), 0.0) for message in messages]
 
 
-def log_processed(message: Incoming, delay: float | None = None) -> None:
-    """The access log of events: under the id of the request that caused it. `delay` is what it took, in seconds."""
-    if delay is None:
-        delay = _delay(message, time.time())
-    log.info(
+def log_processed(messages: Sequence[Incoming], delays: Sequence[float] | None = None) -> None:
+    """The access log of events: a line for each, under the id of the request that caused it. `delays` are seconds."""
+    info_all(
+        __name__,
         "event_processed",
-        type=message.type,
-        event_id=str(message.id),
-        request_id=message.envelope.cause,
-        trace_id=message.traceparent[3:35],
-        delay_ms=round(delay * 1000, 1),
+        (
+            {
+                "type": message.type,
+                "event_id": str(message.id),
+                "request_id": message.envelope.cause,
+                "trace_id": message.traceparent[3:35],
+                "delay_ms": round(delay * 1000, 1),
+            }
+            for message, delay in zip(messages, delays or _delays(messages), strict=True)
+        ),
     )
 
 
