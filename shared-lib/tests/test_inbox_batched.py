@@ -104,6 +104,18 @@ def test_batched_handlers_run_after_the_others_in_the_order_of_the_table_whateve
     assert calls == [[9], [5], [6]] * 2
 
 
+def test_the_order_of_handlers_is_the_same_when_each_event_has_a_savepoint_of_its_own() -> None:
+    archived = incoming(ProductArchived(version=6, product_id=uuid7()), subject=4)
+
+    process(
+        [*numbered(1, 3), archived],
+        take_but_not_number_three,
+        **{ProductArchived.event_type: take_one},
+    )
+
+    assert calls == [[6], [1, 3], [6], [1], [3]]
+
+
 def test_a_single_event_comes_in_a_list_too() -> None:
     process(numbered(1), take)
 

@@ -17,6 +17,7 @@ What holds:
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -145,7 +146,7 @@ class Processor:
 
     def _run_on_savepoints(self, messages: Sequence[Incoming], tally: _Tally) -> None:
         failures: list[tuple[Incoming, Exception]] = []
-        for message in messages:
+        for message in itertools.chain.from_iterable(self._runs(messages)):
             self._progress()
             try:
                 with transaction.atomic():
