@@ -56,12 +56,16 @@ def test_a_port_named_on_the_command_line_wins_and_is_kept(path: Path) -> None:
     assert envfile.complete(path, SERVICES, {})["GATEWAY_PORT"] == "9090"
 
 
-def test_a_port_that_is_given_or_kept_is_given_to_nobody_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_given_or_kept_is_given_to_nobody_else(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(random, "shuffle", lambda bases: None)
     (first,) = ports.choose_block(1)
     made = envfile.complete(path, SERVICES, {"GATEWAY_PORT": str(first + 3)})
     assert made["GATEWAY_PORT"] == str(first + 3)
-    path.write_text("".join(line for line in path.read_text().splitlines(True) if "MAIL_WEB_PORT" not in line))
+    path.write_text(
+        "".join(line for line in path.read_text().splitlines(True) if "MAIL_WEB_PORT" not in line)
+    )
     again = envfile.complete(path, SERVICES, {})
     chosen = [value for name, value in again.items() if name.endswith("_PORT")]
     assert len(chosen) == len(set(chosen))
