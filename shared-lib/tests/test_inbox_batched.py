@@ -10,7 +10,7 @@ from django.utils import timezone
 from effects.models import Effect
 from effects.support import incoming, stock_changed
 
-from shared_lib.contracts.events import ProductArchived, StockChanged
+from shared_lib.contracts.events import ProductArchived, StockChanged, StockLow
 from shared_lib.events import TooEarly, batched, current_event_id, replayable
 from shared_lib.events.handlers import Handler, is_batched, is_replayable
 from shared_lib.ids import uuid7
@@ -79,7 +79,41 @@ def test_types_with_one_handler_come_together_and_others_alone() -> None:
     process([*numbered(4, 5), incoming(ProductArchived(version=6, product_id=uuid7()), subject=1)], take_one,
             **{ProductArchived.event_type: take})  # fmt: skip
 
-    assert calls == [[1, 2, 3], [6], [4], [5]]
+    assert calls == [[1, 2, 3], [4], [5], [6]]
+
+
+def test_batched_handlers_run_after_the_others_in_the_order_of_the_table_whatever_came() -> None:
+    """So two consumers, whose batches have other subjects, take the locks of these handlers in one order."""
+
+    @batched
+    def take_too(events: Sequence[Any]) -> None:
+        take(events)
+
+    low = StockLow(version=9, variant_id=uuid7(), product_id=uuid7(), seller_id=uuid7(), available=1)
+    for archived, changed in ((1, 2), (2, 1)):
+        process(
+            [
+                incoming(ProductArchived(version=6, product_id=uuid7()), subject=archived),
+                incoming(stock_changed(version=5), subject=changed),
+                incoming(low, subject=3),
+            ],
+            take_too,
+            **{ProductArchived.event_type: take, StockLow.event_type: take_one},
+        )
+
+    assert calls == [[9], [5], [6]] * 2
+
+
+def test_the_order_of_handlers_is_the_same_when_each_event_has_a_savepoint_of_its_own() -> None:
+    archived = incoming(ProductArchived(version=6, product_id=uuid7()), subject=4)
+
+    process(
+        [*numbered(1, 3), archived],
+        take_but_not_number_three,
+        **{ProductArchived.event_type: take_one},
+    )
+
+    assert calls == [[6], [1, 3], [6], [1], [3]]
 
 
 def test_a_single_event_comes_in_a_list_too() -> None:

@@ -192,7 +192,7 @@ def test_a_process_tells_its_health_drains_on_sigterm_and_ends_with_zero(broker:
         eventually(lambda: get(port, "/readyz")[0] == 200, within=20)
         assert get(port, "/healthz")[0] == 200
         assert get(port, "/nothing")[0] == 404
-        publish_committed(*[stock_changed() for _ in range(50)])
+        published = publish_committed(*[stock_changed() for _ in range(50)])
         eventually(lambda: effects() == 50)
         status, text = get(port, "/metrics")
         assert status == 200
@@ -202,6 +202,9 @@ def test_a_process_tells_its_health_drains_on_sigterm_and_ends_with_zero(broker:
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
         assert time.monotonic() - started < 10
+    lines = [json.loads(line) for line in process.output.splitlines() if '"event_processed"' in line]
+    told = sorted((line["event_id"], line["request_id"], line["type"]) for line in lines)
+    assert told == sorted((str(event.id), event.cause, event.type) for event in published)
 
 
 def test_a_process_whose_handlers_do_not_fit_does_not_start() -> None:

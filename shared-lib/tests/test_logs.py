@@ -63,6 +63,41 @@ def test_every_line_is_one_object_with_the_ids_of_the_work_at_hand(logged: Logge
         assert {"timestamp", "level", "logger"} <= line.keys()
 
 
+_MANY = """
+import structlog
+from shared_lib.observability import context, logs
+logs.configure({"level": "LEVEL"})
+structlog.contextvars.bind_contextvars(caller="svc-orders")
+context.begin(request_id="request-1", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
+rows = [
+    {"number": 1, "request_id": "its-own"},
+    {"number": 2, "password": "hunter2", "text": "two\\nlines", "url": "amqp://u:hunter2@h", "caller": "me"},
+]
+for row in rows:
+    structlog.get_logger("own").info("said", **row)
+logs.info_all("own", "said", rows)
+logs.info_all("own", "said", [])
+"""
+
+
+def test_many_lines_in_one_record_are_those_that_each_would_be() -> None:
+    lines = [json.loads(line) for line in _output(_MANY.replace("LEVEL", "INFO"))]
+    for line in lines:
+        assert line.pop("timestamp").endswith("Z")
+    assert lines[2:] == lines[:2]
+    assert [line["number"] for line in lines] == [1, 2, 1, 2]
+
+
+def test_many_lines_below_the_level_are_not_written() -> None:
+    assert _output(_MANY.replace("LEVEL", "WARNING")) == []
+
+
+def _output(script: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "hunter2" not in done.stdout
+    return done.stdout.splitlines()
+
+
 @pytest.mark.parametrize(
     "secret",
     [

@@ -4,7 +4,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -17,8 +17,15 @@ from kombu import Connection
 
 from shared_lib.contracts.events import StockLow
 from shared_lib.events import metrics, publish
-from shared_lib.events.bus import Subscription
-from shared_lib.events.memory import MemoryBus
+from shared_lib.events.bus import (
+    BusUnavailable,
+    Flight,
+    Outgoing,
+    Publisher,
+    PublishResult,
+    Subscription,
+)
+from shared_lib.events.memory import MemoryBus, MemoryPublisher
 from shared_lib.outbox import direct
 from shared_lib.outbox import relay as relay_module
 from shared_lib.outbox.models import OutboxEvent
@@ -41,6 +48,13 @@ def relay(bus: MemoryBus) -> Iterator[Relay]:
 
 def pending() -> int:
     return OutboxEvent.objects.filter(published_at=None).count()
+
+
+def pending_elsewhere() -> int:
+    """The same, on a connection that is gone afterwards: for the thread of a relay."""
+    with direct.connect() as other:
+        row = other.execute("SELECT count(*) FROM outbox_event WHERE published_at IS NULL").fetchone()
+    return int(row[0]) if row else -1
 
 
 def arrived(bus: MemoryBus, service: str = "svc-cart") -> list[bytes]:
@@ -220,6 +234,40 @@ def test_a_leader_that_freezes_loses_the_lock_and_can_mark_nothing_any_more() ->
             frozen.execute("UPDATE outbox_event SET published_at = now()")
 
 
+def test_two_batches_are_on_their_way_and_each_is_marked_by_its_own_confirmation(
+    bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "BATCH", 3)
+    steps: list[tuple[str, int]] = []
+
+    class Watching(MemoryPublisher):
+        def send(self, batch: Sequence[Outgoing]) -> Flight:
+            steps.append(("send", len(batch)))
+            return super().send(batch)
+
+        def confirm(self, flight: Flight) -> PublishResult:
+            steps.append(("confirm", pending_elsewhere()))
+            return super().confirm(flight)
+
+    publish_committed(*[stock_changed() for _ in range(8)])
+    with running(Relay(publisher=lambda: Watching(bus))):
+        eventually(lambda: pending() == 0)
+    assert steps == [("send", 3), ("send", 3), ("confirm", 8), ("send", 2), ("confirm", 5), ("confirm", 2)]
+
+
+def test_of_two_batches_on_their_way_that_no_queue_takes_both_stay_and_rest_once(
+    bus: MemoryBus, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "BATCH", 2)
+    bus.missing_queues = {"svc-cart", "svc-catalog"}
+    publish_committed(*[stock_changed() for _ in range(4)])
+    eventually(lambda: bus.declared == 2)
+    assert relay._blocked._backoffs["stock.changed.v1"]._failures == 1
+    bus.missing_queues = set()
+    eventually(lambda: pending() == 0)
+    assert len(arrived(bus)) == 4
+
+
 # On the real bus, with real processes
 
 
@@ -253,6 +301,43 @@ def test_events_written_while_rabbitmq_is_cut_off_arrive_when_it_is_back(events_
         events_wire.heal()
         eventually(lambda: pending() == 0, within=15)
     assert len(received(2)) >= 2
+
+
+def test_a_connection_that_is_lost_between_two_batches_costs_only_the_one_without_a_confirmation(
+    events_wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "BATCH", 3)
+    monkeypatch.setattr("shared_lib.events.bus.CONFIRM_SECONDS", 0.5)
+    flights: list[Flight] = []
+    left: list[int] = []
+
+    class Losing(Publisher):
+        """The second batch never gets to the broker, whose word on the first one has come by then."""
+
+        def send(self, batch: Sequence[Outgoing], *, replay_to: str = "") -> Flight:
+            if len(flights) == 1:
+                time.sleep(0.3)
+                events_wire.freeze()
+                time.sleep(0.1)
+            flights.append(super().send(batch, replay_to=replay_to))
+            return flights[-1]
+
+        def confirm(self, flight: Flight) -> PublishResult:
+            try:
+                return super().confirm(flight)
+            except BusUnavailable:
+                left.append(pending_elsewhere())
+                events_wire.cut()
+                events_wire.heal()
+                raise
+
+    publish_committed(*[stock_changed() for _ in range(6)])
+    with running(Relay(publisher=lambda: Losing(settings.EVENTS_BROKER_URL, settings.SERVICE_NAME))):
+        eventually(lambda: pending() == 0, within=15)
+    assert left == [3]
+    assert len(flights) == 3
+    bodies = sorted(row.body.encode() for row in OutboxEvent.objects.all())
+    assert sorted(received(7, within=3)) == bodies
 
 
 def test_a_second_process_takes_over_within_ten_seconds_when_the_first_is_killed(broker: Connection) -> None:

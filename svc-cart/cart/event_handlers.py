@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from uuid import UUID
 
 from cart import services
@@ -16,7 +17,7 @@ from shared_lib.contracts.events import (
     StockChanged,
     UserErased,
 )
-from shared_lib.events import EventHandlers, replayable
+from shared_lib.events import EventHandlers, batched, replayable
 from shared_lib.inbox.read_models import ReadModels
 
 
@@ -31,8 +32,9 @@ def on_product_archived(event: ProductArchived) -> None:
 
 
 @replayable
-def on_stock_changed(event: StockChanged) -> None:
-    services.store_stock(variant_id=event.variant_id, available=event.available, version=event.version)
+@batched
+def on_stock_changed(events: Sequence[StockChanged]) -> None:
+    services.store_stock(changes=events)
 
 
 def on_order_confirmed(event: OrderConfirmed) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from cart.event_handlers import on_product, on_stock_changed
-from cart.models import Cart, Product, Variant, WishlistItem
+from cart.models import Cart, Product, Stock, Variant, WishlistItem
 from cart.selectors import find_offers
 from shared_lib.contracts.events import CONTRACTS
 from shared_lib.idempotency.models import IdempotencyKey
@@ -98,6 +98,17 @@ def test_a_price_in_another_currency_is_refused_and_nothing_is_stored(deliver: A
     assert not Product.objects.exists()
 
 
+def test_of_several_changes_that_came_together_the_newest_of_each_variant_counts(deliver: Any) -> None:
+    deliver(
+        product_published(),
+        stock_changed(version=2, available=5),
+        stock_changed(version=4, available=3),
+        stock_changed(version=3, available=9),
+        stock_changed(version=1, available=8, variant_id=OTHER_VARIANT_ID),
+    )
+    assert dict(Stock.objects.values_list("version", "available")) == {4: 3, 1: 8}
+
+
 def test_stock_below_zero_counts_as_none(deliver: Any) -> None:
     deliver(product_published(), stock_changed(available=-3))
     assert offer() == (True, 0)
@@ -105,7 +116,7 @@ def test_stock_below_zero_counts_as_none(deliver: Any) -> None:
 
 def test_stock_is_stored_in_one_query_and_a_product_in_three(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(1):
-        on_stock_changed(_event(stock_changed()))
+        on_stock_changed([_event(stock_changed()), _event(stock_changed(variant_id=OTHER_VARIANT_ID))])
     with django_assert_num_queries(3):
         on_product(_event(product_published()))
     assert offer() == (True, 7)

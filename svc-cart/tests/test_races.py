@@ -13,7 +13,7 @@ from django.utils import timezone
 from cart import services
 from cart.models import Cart, CartLine
 from cart.selectors import Owner, hash_token, show_cart
-from shared_lib.contracts.events import CartAbandoned
+from shared_lib.contracts.events import CartAbandoned, StockChanged
 from shared_lib.models import uuid7
 from shared_lib.testing.races import at_once
 from tests.factories import CartFactory, LineFactory, VariantFactory
@@ -112,14 +112,19 @@ def test_a_confirmed_order_and_an_addition_at_once_both_count() -> None:
 
 
 def test_older_and_newer_stock_at_once_leave_the_newest() -> None:
-    variant = VariantFactory.create(stock=None)
+    variants = [VariantFactory.create(stock=None) for _ in range(3)]
 
     def store(version: int) -> Callable[[], Any]:
-        return lambda: services.store_stock(variant_id=variant.pk, available=version, version=version)
+        changes = [
+            StockChanged(version=version, variant_id=each.pk, product_id=each.product_id, available=version)
+            for each in (variants if version % 2 else variants[::-1])
+        ]
+        return lambda: services.store_stock(changes=changes)
 
     assert at_once(*[store(version) for version in (3, 1, 8, 5, 2, 7)]) == [None] * 6
-    variant.refresh_from_db()
-    assert (variant.stock.version, variant.stock.available) == (8, 8)
+    for variant in variants:
+        variant.refresh_from_db()
+        assert (variant.stock.version, variant.stock.available) == (8, 8)
 
 
 def test_a_task_that_runs_twice_at_once_tells_of_each_abandoned_cart_once(published: Any) -> None:

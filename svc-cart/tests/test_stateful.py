@@ -50,6 +50,7 @@ from cart.models import (
 )
 from cart.selectors import Owner, ShownCart, cart_snapshot, hash_token, rule_of, show_cart
 from cart.selectors.coupons import coupons_in_carts
+from shared_lib.contracts.events import StockChanged
 from shared_lib.contracts.internal.cart import CartCoupon
 from shared_lib.exceptions import InvalidValue
 from shared_lib.models import uuid7
@@ -258,8 +259,14 @@ class CartMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 4), available=st.integers(-2, 150))
     def restock(self, number: int, available: int) -> None:
-        version = Stock.objects.get(pk=self.variants[number]).version + 1
-        services.store_stock(variant_id=self.variants[number], available=available, version=version)
+        stock = Stock.objects.select_related("variant").get(pk=self.variants[number])
+        change = StockChanged(
+            version=stock.version + 1,
+            variant_id=stock.pk,
+            product_id=stock.variant.product_id,
+            available=available,
+        )
+        services.store_stock(changes=[change])
 
     @rule(number=st.integers(0, 4), archived=st.booleans())
     def archive(self, number: int, archived: bool) -> None:

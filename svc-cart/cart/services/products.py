@@ -18,7 +18,7 @@ from cart import clients
 from cart.exceptions import ForeignCurrency, VariantNotFound
 from cart.models import Product, Variant
 from cart.selectors import find_offers
-from shared_lib.contracts.events import ProductState
+from shared_lib.contracts.events import ProductState, StockChanged
 from shared_lib.contracts.internal.catalog import SnapshotProduct
 from shared_lib.contracts.internal.catalog import Variant as CatalogVariant
 from shared_lib.money import Money
@@ -71,9 +71,12 @@ def archive_product(*, product_id: UUID, version: int) -> None:
         cursor.execute(_ARCHIVE_PRODUCT, [product_id, version, timezone.now()])
 
 
-def store_stock(*, variant_id: UUID, available: int, version: int) -> None:
-    """Stores the units that can be bought of a variant, be it known already or not."""
-    _store_stock_rows([(variant_id, available, version)])
+def store_stock(*, changes: Iterable[StockChanged]) -> None:
+    """Stores the units that can be bought of each variant, be it known already or not.
+
+    Of several changes of one variant the newest counts.
+    """
+    _store_stock_rows([(change.variant_id, change.available, change.version) for change in changes])
 
 
 def ensure_offers(*, variant_ids: Sequence[UUID]) -> None:
@@ -169,8 +172,10 @@ def _store_answer(answer: CatalogVariant) -> None:
 
 
 def _store_stock_rows(rows: Sequence[tuple[UUID, int, int]]) -> None:
-    ordered = sorted(rows)
-    if not ordered:
+    # A statement may touch a row once, so of each variant only the newest goes into it.
+    newest = {row[0]: row for row in sorted(rows, key=lambda row: row[2])}
+    if not newest:
         return
+    ordered = sorted(newest.values(), key=lambda row: row[0].int)
     with connection.cursor() as cursor:
         cursor.execute(_STORE_STOCK, [list(column) for column in zip(*ordered, strict=True)])

@@ -7,6 +7,7 @@ raised as `BusUnavailable`; the caller then closes its end, pauses and opens a n
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,27 +16,27 @@ from typing import Any, Protocol, Self
 from uuid import UUID
 
 import amqp
+from amqp import spec
 from amqp.exceptions import AMQPError
 from amqp.method_framing import frame_writer
 from kombu import Connection
 from kombu.exceptions import KombuError
 
-from shared_lib.contracts.subscriptions import subscribers
 from shared_lib.events import topology
 from shared_lib.events.envelope import CONTENT_TYPE
+from shared_lib.events.frames import REPLAY_HEADER, TRACE_HEADER, Cork, Form, read_ahead
 from shared_lib.failpoints import failpoint
 
 HEARTBEAT_SECONDS = 10
 CONNECT_SECONDS = 5
 CONFIRM_SECONDS = 5.0
-# One wait for confirmations a batch: 500 carry half as many events again as 100. A crash repeats at most one batch.
+CLOSE_SECONDS = 1.0
+# One wait for confirmations a batch: 500 carry half as many events again as 100. A crash repeats at most what is on
+# its way, two batches of the relay.
 BATCH = 500
 PREFETCH = 200
-PIECE_BYTES = 64 * 1024
 # Long enough to read what lies in the socket's buffer.
 _NO_WINDOW_SECONDS = 0.0002
-REPLAY_HEADER = "x-shop-replay"
-TRACE_HEADER = "traceparent"
 # Of a message that nobody could decode: why, and when it was put aside (Unix seconds).
 REASON_HEADER = "x-shop-reason"
 MOVED_AT_HEADER = "x-shop-moved-at"
@@ -64,6 +65,14 @@ class PublishResult:
     refused: list[UUID] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Flight:
+    """A batch that was sent: `waiting` events of it have no word of the broker yet, `result` has the others."""
+
+    waiting: int = 0
+    result: PublishResult = field(default_factory=PublishResult)
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One message.
@@ -80,7 +89,8 @@ class Delivery:
 
 
 class EventPublisher(Protocol):
-    def publish(self, batch: Sequence[Outgoing]) -> PublishResult: ...
+    def send(self, batch: Sequence[Outgoing]) -> Flight: ...
+    def confirm(self, flight: Flight) -> PublishResult: ...
     def tick(self) -> None: ...
     def declare(self) -> None: ...
     def close(self) -> None: ...
@@ -96,13 +106,6 @@ class EventSubscription(Protocol):
     def close(self) -> None: ...
 
 
-def _headers(outgoing: Outgoing, replay_to: str) -> dict[str, Any]:
-    headers: dict[str, Any] = {REPLAY_HEADER: True} if replay_to else {}
-    if outgoing.traceparent:
-        headers[TRACE_HEADER] = outgoing.traceparent
-    return headers
-
-
 @contextlib.contextmanager
 def broker_errors() -> Iterator[None]:
     try:
@@ -114,36 +117,6 @@ def broker_errors() -> Iterator[None]:
     except AttributeError as error:
         # py-amqp drops its transport when a connection breaks, then trips over it.
         raise BusUnavailable(f"the connection was lost ({error})") from error
-
-
-class Cork:
-    """Between py-amqp's writer of frames and the socket: what is written in `held()` goes out in pieces of `PIECE_BYTES`.
-
-    The library writes each message to the socket, which wakes the broker each time: a fifth of what sending one costs.
-    """
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-        self._pieces: bytearray | None = None
-
-    def write(self, frame: bytes | memoryview) -> None:
-        if self._pieces is None:
-            self._transport.write(frame)
-            return
-        self._pieces += frame
-        if len(self._pieces) >= PIECE_BYTES:
-            self._transport.write(bytes(self._pieces))
-            self._pieces.clear()
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        self._pieces = bytearray()
-        try:
-            yield
-            if self._pieces:
-                self._transport.write(bytes(self._pieces))
-        finally:
-            self._pieces = None
 
 
 class Link:
@@ -168,6 +141,7 @@ class Link:
                 self._connection.connect()
                 topology.declare(self._connection, service)
                 self._amqp: amqp.Connection = self._connection.connection
+                read_ahead(self._amqp.transport)
                 self._channel: Any = self._connection.channel()
         except BaseException:
             self.close()
@@ -224,6 +198,9 @@ class Link:
         """What else is to be done about once a second."""
 
     def close(self) -> None:
+        """Tells the broker, without waiting long for a word from one that has fallen silent."""
+        with contextlib.suppress(Exception):
+            self._amqp.transport.sock.settimeout(CLOSE_SECONDS)
         with contextlib.suppress(Exception):
             self._connection.release()
 
@@ -244,75 +221,77 @@ class Publisher(Link):
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
         self._channel.events["basic_return"].add(self._on_return)
-        self._consumed: dict[str, bool] = {}
+        self._forms: dict[tuple[str, str], Form] = {}
         self._last_tag = 0
-        self._unconfirmed: dict[int, UUID] = {}
+        # By delivery tag, which grows: whose event it is. Several flights may be among them.
+        self._unconfirmed: dict[int, tuple[UUID, Flight]] = {}
         self._returned: set[str] = set()
-        self._refused: list[UUID] = []
-        self._confirmed: list[UUID] = []
 
     def publish(self, batch: Sequence[Outgoing], *, replay_to: str = "") -> PublishResult:
-        """Publishes up to `BATCH` events and waits for the broker's word on each.
+        """`send()` and `confirm()`."""
+        return self.confirm(self.send(batch, replay_to=replay_to))
 
-        `replay_to` names the one queue that gets them, marked as a replay. Raises `BusUnavailable` when the word does not
-        come; the broker may then have taken some of them.
+    def send(self, batch: Sequence[Outgoing], *, replay_to: str = "") -> Flight:
+        """Sends up to `BATCH` events; what becomes of them, `confirm()` says. Others may be sent before.
+
+        `replay_to` names the one queue that gets them, marked as a replay. An event is in one flight at a time. Raises
+        `BusUnavailable`; the broker may then have taken some of them, as well as of every other flight.
         """
-        self._unconfirmed.clear()
-        self._returned.clear()
-        self._refused, self._confirmed = [], []
-        with broker_errors():
-            with self._cork.held():
-                for outgoing in batch:
-                    self._send(outgoing, replay_to)
-            self._await_confirms()
-        result = PublishResult(refused=self._refused)
-        for event_id in self._confirmed:
-            (result.unroutable if str(event_id) in self._returned else result.confirmed).append(event_id)
-        return result
+        flight = Flight()
+        with broker_errors(), self._cork.held():
+            for outgoing in batch:
+                self._send(outgoing, replay_to, flight)
+        return flight
 
-    def _send(self, outgoing: Outgoing, replay_to: str) -> None:
-        message = amqp.Message(
-            outgoing.body,
-            content_type=CONTENT_TYPE,
-            delivery_mode=2,
-            message_id=str(outgoing.id),
-            type=outgoing.type,
-            app_id=self.service,
-            application_headers=_headers(outgoing, replay_to),
-        )
-        self._last_tag += 1
-        self._unconfirmed[self._last_tag] = outgoing.id
-        self._channel.basic_publish(
-            message,
-            exchange=topology.DIRECT.name if replay_to else topology.EVENTS.name,
-            routing_key=replay_to or outgoing.type,
-            mandatory=bool(replay_to) or self._is_consumed(outgoing.type),
-        )
-
-    def _is_consumed(self, event_type: str) -> bool:
-        found = self._consumed.get(event_type)
-        if found is None:
-            found = self._consumed[event_type] = bool(subscribers(event_type))
-        return found
-
-    def _await_confirms(self) -> None:
+    def confirm(self, flight: Flight) -> PublishResult:
+        """Waits for the broker's word on each event of `flight`. Raises `BusUnavailable` when it does not come."""
         deadline = time.monotonic() + CONFIRM_SECONDS
-        while self._unconfirmed:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0 or not self.drain(remaining):
-                raise BusUnavailable(
-                    f"no confirmation within {CONFIRM_SECONDS:.0f} s ({len(self._unconfirmed)} events)"
-                )
+        with broker_errors():
+            while flight.waiting:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or not self.drain(remaining):
+                    raise BusUnavailable(
+                        f"no confirmation within {CONFIRM_SECONDS:.0f} s ({flight.waiting} events)"
+                    )
+        return flight.result
 
-    def _settle(self, tag: int, multiple: bool, into: list[UUID]) -> None:
-        tags = [each for each in self._unconfirmed if each <= tag] if multiple else [tag]
-        into.extend(self._unconfirmed.pop(each) for each in tags if each in self._unconfirmed)
+    def _send(self, outgoing: Outgoing, replay_to: str, flight: Flight) -> None:
+        form = self._form_of(outgoing.type, replay_to)
+        self._last_tag += 1
+        self._unconfirmed[self._last_tag] = (outgoing.id, flight)
+        flight.waiting += 1
+        self._amqp.frame_writer(
+            1, self._channel.channel_id, spec.Basic.Publish, form.arguments, form.filled(outgoing)
+        )
+
+    def _form_of(self, event_type: str, replay_to: str) -> Form:
+        form = self._forms.get((event_type, replay_to))
+        if form is None:
+            form = self._forms[event_type, replay_to] = Form(self.service, event_type, replay_to)
+        return form
+
+    def _settle(self, tag: int, multiple: bool, *, taken: bool) -> None:
+        for each in self._tags_to(tag) if multiple else [tag]:
+            event_id, flight = self._unconfirmed.pop(each, (None, None))
+            if event_id is None or flight is None:
+                continue
+            flight.waiting -= 1
+            if not taken:
+                flight.result.refused.append(event_id)
+            elif self._returned and str(event_id) in self._returned:
+                self._returned.discard(str(event_id))
+                flight.result.unroutable.append(event_id)
+            else:
+                flight.result.confirmed.append(event_id)
+
+    def _tags_to(self, tag: int) -> list[int]:
+        return list(itertools.takewhile(lambda each: each <= tag, self._unconfirmed))
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
-        self._settle(tag, multiple, self._confirmed)
+        self._settle(tag, multiple, taken=True)
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
-        self._settle(tag, multiple, self._refused)
+        self._settle(tag, multiple, taken=False)
 
     def _on_return(self, error: Any, exchange: str, routing_key: str, message: Any) -> None:
         # The broker sends the return before the ack of the same message.
@@ -361,10 +340,10 @@ class Subscription(Link):
         with broker_errors():
             if not self._arrived:
                 self.drain(wait)
-            deadline = time.monotonic() + max(window, _NO_WINDOW_SECONDS)
-            while len(self._arrived) < most and self._arrived:
-                remaining = deadline - time.monotonic()
-                if remaining <= 0 or not self.drain(remaining):
+            deadline = time.monotonic() + window
+            # The window bounds the waiting alone: what has arrived is taken however long it takes to read.
+            while 0 < len(self._arrived) < most:
+                if not self.drain(max(deadline - time.monotonic(), _NO_WINDOW_SECONDS)):
                     break
         self.tick()
         if self._cancelled:

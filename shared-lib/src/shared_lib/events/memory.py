@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 
 from shared_lib.contracts.subscriptions import subscribers
-from shared_lib.events.bus import BusUnavailable, Delivery, Outgoing, PublishResult
+from shared_lib.events.bus import BusUnavailable, Delivery, Flight, Outgoing, PublishResult
 
 
 class MemoryBus:
@@ -36,7 +36,7 @@ class MemoryPublisher:
         self._bus = bus
         bus.check()
 
-    def publish(self, batch: Sequence[Outgoing]) -> PublishResult:
+    def send(self, batch: Sequence[Outgoing]) -> Flight:
         self._bus.check()
         result = PublishResult()
         for outgoing in batch:
@@ -48,7 +48,11 @@ class MemoryPublisher:
             for service in reached:
                 self._bus.queues[service].append(outgoing.body)
             (result.unroutable if wanted and not reached else result.confirmed).append(outgoing.id)
-        return result
+        return Flight(result=result)
+
+    def confirm(self, flight: Flight) -> PublishResult:
+        self._bus.check()
+        return flight.result
 
     def tick(self) -> None:
         self._bus.check()

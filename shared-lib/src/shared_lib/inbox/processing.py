@@ -6,18 +6,20 @@ What holds:
 - A handler that fails is rolled back to its savepoint, kept as a row, and takes nothing of the batch with it. Since nearly
   all batches have no failure, a batch first runs on one savepoint for all, which costs a third of the round trips; when
   anything fails it is undone and runs again with a savepoint for each message, and so do the next `_CAREFUL_BATCHES`.
-- Locks. Inbox rows are taken first, in the order of their keys. Messages then run in the order of subject and id, so two
-  consumers meet the same aggregates in the same order; those of a batched handler run together, in that order. Since rows
-  locked by earlier messages stay locked, a batch waits only briefly for any lock (far below PostgreSQL's
-  deadlock_timeout, so that no web request is ever its victim): a message that had to wait is rolled back and runs again
-  after the batch, alone in a transaction.
+- Locks. Inbox rows are taken first, in the order of their keys. Messages then run in the order of subject and id, and after
+  them those of batched handlers, in that order too, one handler after the other as the table names them: so two consumers
+  meet the same aggregates in the same order. Since rows locked by earlier messages stay locked, a batch waits only briefly
+  for any lock (far below PostgreSQL's deadlock_timeout, so that no web request is ever its victim): a message that had to
+  wait is rolled back and runs again after the batch, alone in a transaction.
 - A failure at commit (a deferred constraint) is traced by running the messages one by one.
 - A database that is away raises `DatabaseUnavailable`: nothing took effect that was not committed, nothing is acknowledged.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +35,7 @@ from shared_lib.failpoints import failpoint
 from shared_lib.inbox import schedule, store
 from shared_lib.inbox.models import InboxEvent, Status
 from shared_lib.inbox.store import Incoming
+from shared_lib.observability.logs import info_all
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +65,7 @@ class Processor:
         self, handlers: Mapping[str, Handler], *, progress: Callable[[], None] = lambda: None
     ) -> None:
         self._handlers = handlers
+        self._batched = [handler for handler in handlers.values() if is_batched(handler)]
         self._progress = progress
         self._careful = 0
 
@@ -142,7 +146,7 @@ class Processor:
 
     def _run_on_savepoints(self, messages: Sequence[Incoming], tally: _Tally) -> None:
         failures: list[tuple[Incoming, Exception]] = []
-        for message in messages:
+        for message in itertools.chain.from_iterable(self._runs(messages)):
             self._progress()
             try:
                 with transaction.atomic():
@@ -198,12 +202,16 @@ class Processor:
         self._call([message])
 
     def _runs(self, messages: Sequence[Incoming]) -> list[list[Incoming]]:
-        """What goes into one call each: all messages of a batched handler, every other one alone."""
-        runs: dict[object, list[Incoming]] = {}
+        """What goes into one call each: every message alone, then all messages of each batched handler."""
+        alone: list[list[Incoming]] = []
+        together: dict[Handler, list[Incoming]] = {handler: [] for handler in self._batched}
         for message in messages:
-            handler = self._handlers[message.type]
-            runs.setdefault(handler if is_batched(handler) else message.id, []).append(message)
-        return list(runs.values())
+            run = together.get(self._handlers[message.type])
+            if run is None:
+                alone.append([message])
+            else:
+                run.append(message)
+        return alone + [run for run in together.values() if run]
 
     def _call(self, run: Sequence[Incoming]) -> None:
         with processing(run):
@@ -262,24 +270,36 @@ def _is_contention(error: Exception) -> bool:
 
 
 def _report(tally: _Tally) -> None:
-    now = time.time()
-    for message in tally.processed:
-        metrics.CONSUMED.labels(message.type, "processed").inc()
-        metrics.DELAY_SECONDS.observe(max(now - message.envelope.time.timestamp(), 0))
-        log_processed(message)
+    delays = _delays(tally.processed)
+    for event_type, count in Counter(message.type for message in tally.processed).items():
+        metrics.CONSUMED.labels(event_type, "processed").inc(count)
+    for delay in delays:
+        metrics.DELAY_SECONDS.observe(delay)
     if tally.duplicates:
         metrics.CONSUMED.labels("any", "duplicate").inc(tally.duplicates)
+    log_processed(tally.processed, delays)
 
 
-def log_processed(message: Incoming) -> None:
-    """The access log of events: under the id of the request that caused it."""
-    log.info(
+def _delays(messages: Sequence[Incoming]) -> list[float]:
+    now = time.time()
+    return [max(now - message.envelope.time.timestamp(), 0.0) for message in messages]
+
+
+def log_processed(messages: Sequence[Incoming], delays: Sequence[float] | None = None) -> None:
+    """The access log of events: a line for each, under the id of the request that caused it. `delays` are seconds."""
+    info_all(
+        __name__,
         "event_processed",
-        type=message.type,
-        event_id=str(message.id),
-        request_id=message.envelope.cause,
-        trace_id=message.traceparent[3:35],
-        delay_ms=round(max(time.time() - message.envelope.time.timestamp(), 0) * 1000, 1),
+        (
+            {
+                "type": message.type,
+                "event_id": str(message.id),
+                "request_id": message.envelope.cause,
+                "trace_id": message.traceparent[3:35],
+                "delay_ms": round(delay * 1000, 1),
+            }
+            for message, delay in zip(messages, delays or _delays(messages), strict=True)
+        ),
     )
 
 

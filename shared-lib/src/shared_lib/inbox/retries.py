@@ -73,7 +73,7 @@ def _run(processor: Processor, claimed: InboxEvent) -> None:
             mine.update(status=Status.PROCESSED, settled_at=timezone.now(), due_at=None, body="", error="")
             failpoint("inbox.uncommitted")
         metrics.CONSUMED.labels(message.type, "processed").inc()
-        log_processed(message)
+        log_processed([message])
     except Exception as error:  # noqa: BLE001  handlers may raise anything
         raise_if_lost(error)
         with transaction.atomic():

@@ -71,7 +71,7 @@ def claim(messages: Sequence[Incoming], *, lock_timeout: str) -> set[UUID]:
 
     From here on its transaction waits no longer than `lock_timeout` for any lock.
     """
-    ordered = sorted(messages, key=lambda message: message.id)
+    ordered = sorted(messages, key=lambda message: message.id.int)
     values = (
         lock_timeout,
         [message.id for message in ordered],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -82,14 +83,42 @@ def _dumps(event: EventDict, **_: Any) -> str:
     return _LOOKS_SECRET.sub(_HIDDEN, line)
 
 
+_stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _stamp,
     _add_context,
     _hide_secrets,
 ]
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Lines that are finished, those of `info_all`, go out as they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines: str | None = getattr(record, "lines", None)
+        return super().format(record) if lines is None else lines
+
+
+def info_all(name: str, event: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """A line for each of `rows`, as `structlog.get_logger(name).info(event, **row)` writes it, but all in one record.
+
+    Most of what a line costs is its record, an eighth the line itself.
+    """
+    logger = logging.getLogger(name)
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    bound = structlog.contextvars.get_contextvars()
+    rest = _stamp(None, "info", {"event": event, "level": "info", "logger": name})
+    lines = "\n".join(
+        _dumps(_hide_secrets(None, "info", _add_context(None, "info", {**bound, **row, **rest})))
+        for row in rows
+    )
+    if lines:
+        extra = {"lines": lines}
+        logger.handle(logger.makeRecord(name, logging.INFO, "", 0, event, (), None, extra=extra))
 
 
 def configure(options: dict[str, Any]) -> None:
@@ -100,7 +129,7 @@ def configure(options: dict[str, Any]) -> None:
             "disable_existing_loggers": False,
             "formatters": {
                 "json": {
-                    "()": structlog.stdlib.ProcessorFormatter,
+                    "()": _Formatter,
                     "foreign_pre_chain": _SHARED,
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,

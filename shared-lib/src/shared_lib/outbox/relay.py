@@ -1,16 +1,19 @@
 """The relay: brings unpublished rows of the outbox to the bus, one relay at a time for each database.
 
 What holds: a row is marked published only after the broker has confirmed it, so an event can be published twice but never
-lost. Rows are found by `published_at IS NULL` and never by "greater than the last id", because neither sequences nor
-UUIDv7 keys become visible in order. NOTIFY only shortens the wait; polling finds everything.
+lost. While the broker works on one batch the next one is read and sent, so that neither waits for the other; two at most are
+on their way, and each is marked by itself. Rows are found by `published_at IS NULL` and never by "greater than the last id",
+because neither sequences nor UUIDv7 keys become visible in order. NOTIFY only shortens the wait; polling finds everything.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +24,15 @@ from django.conf import settings
 from shared_lib.backoff import Backoff
 from shared_lib.contracts.subscriptions import subscribers
 from shared_lib.events import lag, metrics
-from shared_lib.events.bus import BATCH, BusUnavailable, EventPublisher, Outgoing, Publisher, PublishResult
+from shared_lib.events.bus import (
+    BATCH,
+    BusUnavailable,
+    EventPublisher,
+    Flight,
+    Outgoing,
+    Publisher,
+    PublishResult,
+)
 from shared_lib.events.loops import Pulse, pause
 from shared_lib.events.publishing import NOTIFY_CHANNEL
 from shared_lib.events.traces import sending
@@ -34,6 +45,8 @@ LOCK_KEY = 0x6F7574626F78  # "outbox"
 POLL_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
 SWEEP_SECONDS = 1.0
+# Batches without the broker's word at a time. More would keep nobody busier and be repeated by a crash.
+IN_FLIGHT = 2
 
 _FIRST = UUID(int=0)
 _SELECT = """
@@ -42,6 +55,15 @@ _SELECT = """
     ORDER BY id LIMIT %s
 """
 _MARK = "UPDATE outbox_event SET published_at = statement_timestamp() WHERE id = ANY(%s)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Events on their way, and what is open until the broker has confirmed them: their spans, and the failpoint after."""
+
+    events: list[Outgoing]
+    flight: Flight
+    opened: ExitStack
 
 
 class Relay:
@@ -115,24 +137,38 @@ class Relay:
         A pass goes forward so that rows that cannot be published do not hold up those behind them, and is bounded in time
         so that rows that became visible behind it are soon found.
         """
-        last, started = _FIRST, time.monotonic()
-        while not stop.is_set():
-            rows = connection.execute(_SELECT, (last, self._blocked.now(), BATCH)).fetchall()
-            outgoing = [Outgoing(event_id, event_type, body.encode()) for event_id, event_type, body in rows]
-            if outgoing:
-                with around("relay.publish"), sending(outgoing) as marked:
-                    result = publisher.publish(marked)
-                if result.confirmed:
-                    connection.execute(_MARK, (result.confirmed,))
-                failpoint("relay.marked")
-                self._account(outgoing, result, publisher)
-                self.pulse.beat()
-            if len(rows) < BATCH:
-                return True
-            last = outgoing[-1].id
-            if time.monotonic() - started > SWEEP_SECONDS:
-                return False
-        return False
+        last, started, swept_all = _FIRST, time.monotonic(), False
+        flying: deque[_Batch] = deque()
+        with ExitStack() as unsettled:
+            while not (stop.is_set() or swept_all or time.monotonic() - started > SWEEP_SECONDS):
+                rows = connection.execute(_SELECT, (last, self._blocked.now(), BATCH)).fetchall()
+                if rows:
+                    flying.append(self._send(publisher, rows))
+                    unsettled.push(flying[-1].opened)
+                    last = rows[-1][0]
+                swept_all = len(rows) < BATCH
+                if len(flying) == IN_FLIGHT:
+                    self._settle(connection, publisher, flying.popleft())
+            # A pass ends with nothing on its way: the next one begins with the lowest id and would find it again.
+            while flying:
+                self._settle(connection, publisher, flying.popleft())
+        return swept_all
+
+    def _send(self, publisher: EventPublisher, rows: Sequence[tuple[UUID, str, str]]) -> _Batch:
+        outgoing = [Outgoing(event_id, event_type, body.encode()) for event_id, event_type, body in rows]
+        with ExitStack() as opened:
+            opened.enter_context(around("relay.publish"))
+            marked = opened.enter_context(sending(outgoing))
+            return _Batch(outgoing, publisher.send(marked), opened.pop_all())
+
+    def _settle(self, connection: psycopg.Connection[Any], publisher: EventPublisher, batch: _Batch) -> None:
+        with batch.opened:
+            result = publisher.confirm(batch.flight)
+        if result.confirmed:
+            connection.execute(_MARK, (result.confirmed,))
+        failpoint("relay.marked")
+        self._account(batch.events, result, publisher)
+        self.pulse.beat()
 
     def _account(self, batch: list[Outgoing], result: PublishResult, publisher: EventPublisher) -> None:
         types = {outgoing.id: outgoing.type for outgoing in batch}
@@ -175,6 +211,10 @@ class BlockedTypes:
         self._backoffs: dict[str, Backoff] = {}
 
     def block(self, event_type: str) -> float:
+        """Seconds for which it rests; a batch that was on its way when it began to rest says nothing new."""
+        left = self._until.get(event_type, 0.0) - time.monotonic()
+        if left > 0:
+            return round(left, 2)
         seconds = self._backoffs.setdefault(event_type, Backoff(first=0.5, most=30)).failed()
         self._until[event_type] = time.monotonic() + seconds
         return round(seconds, 2)
