@@ -47,6 +47,12 @@ COMMAND_LINE = (
     ("BACKUP", "the path of a folder", "the newest", "`restore`: the backup"),
     ("FORCE", "1", "-", "`restore`: throws away what the stack holds"),
     ("ARGS", "text", "-", "further arguments of `audit` and of the benchmarks"),
+    (
+        "SHOP_PYTHON",
+        "the path of a Python, 3.11 or newer",
+        "-",
+        "what the shop runs with, outside containers; else `/usr/bin/python3` if new enough, else `python3` of PATH",
+    ),
     ("SHOP_STATE_DIR", "the path of a folder", ".local", "where a stack keeps everything it writes"),
     ("SHOP_ENV_FILE", "the path of a file", ".env", "where a stack keeps its settings and secrets"),
     (
