@@ -25,6 +25,9 @@ def pooled(request: pytest.FixtureRequest) -> Iterator[DatabaseWrapper]:
     else:
         settings["CONN_HEALTH_CHECKS"], settings["CONN_MAX_AGE"] = True, 60
     wrapper = DatabaseWrapper(settings, alias="second")
+    if (pool := wrapper.pool) is not None:
+        # Else one of its connections might be made while a test counts them.
+        pool.open(wait=True, timeout=10)
     yield wrapper
     wrapper.close()
     wrapper.close_pool()

@@ -96,7 +96,9 @@ class Pair:
             self.link.counts["refused"] += 1
             self.reset()
         else:
-            self.client.go_on()
+            self.client.pass_early()
+            if self.client.gone:
+                self.server.finish()
 
     def lost(self, side: Side) -> None:
         """One side has gone: the other follows, unless the connection is half open."""
@@ -123,6 +125,9 @@ class Side(asyncio.Protocol):
         self.asks = asks
         self.transport: asyncio.Transport | None = None
         self.gone = False
+        # What this side has sent before the other one was there, and whether that was all.
+        self._early = b""
+        self._early_end = False
         self._late = 0.0  # when the last piece of data that this side has sent may be passed on
         self._waiting = 0
 
@@ -134,7 +139,6 @@ class Side(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         if self.asks:
-            transport.pause_reading()
             self.pair.open()
         elif self.pair not in self.pair.link.pairs:
             self.reset()
@@ -143,10 +147,20 @@ class Side(asyncio.Protocol):
         if self.transport and not self.gone:
             self.transport.resume_reading()
 
+    def pass_early(self) -> None:
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
+        if self._early_end and not self.eof_received():
+            self.finish()
+
     def data_received(self, data: bytes) -> None:
         link = self.pair.link
         if self.pair.loses(self):
             link.counts["lost_bytes"] += len(data)
+            return
+        if self.other.transport is None:
+            self._early += data
             return
         if link.delay is None and not self._waiting:
             self.other.write(data)
@@ -172,6 +186,9 @@ class Side(asyncio.Protocol):
             self.transport.write(data)
 
     def eof_received(self) -> bool:
+        if self.other.transport is None:
+            self._early_end = True
+            return True
         if not self.pair.swallowed and not self._waiting and self.other.transport and not self.other.gone:
             self.other.transport.write_eof()
             return True
