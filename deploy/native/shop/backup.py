@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tarfile
 from abc import ABC, abstractmethod
@@ -256,8 +257,15 @@ def keys(layout: Layout, source: Path) -> None:
 def _files(layout: Layout, source: Path) -> None:
     """Keys, pictures, the provider's books: before anything starts that reads them."""
     keys(layout, source)
-    with tarfile.open(source / MEDIA) as tar:
-        tar.extractall(layout.data, filter="data")
+    # Python's own keeps an archive within its folder from 3.11.4 on only, which Debian 12 has not.
+    unpacked = subprocess.run(
+        ["tar", "--extract", "--no-same-owner", "--file", source / MEDIA, "--directory", layout.data],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if unpacked.returncode:
+        raise Problem(f"{source / MEDIA} cannot be unpacked: {unpacked.stderr.strip()}.")
     if (source / SANDBOX).exists():
         shutil.copy(source / SANDBOX, layout.data / SANDBOX)
 
