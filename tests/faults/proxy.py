@@ -189,7 +189,7 @@ class Side(asyncio.Protocol):
         if self.other.transport is None:
             self._early_end = True
             return True
-        if not self.pair.swallowed and not self._waiting and self.other.transport and not self.other.gone:
+        if not self.pair.swallowed and not self._waiting and not self.other.gone:
             self.other.transport.write_eof()
             return True
         return False
