@@ -10,8 +10,8 @@ venv=.local/venv
 wishes=" $* "
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
-# The distribution's own Python, where it is new enough, before the first in PATH: it is built with profile-guided optimization,
-# which those that a version manager has compiled mostly lack. By its name, since to ask it would cost more than all the rest.
+# The distribution's own Python, where it is new enough, before the first in PATH, which may be a version manager's, compiled
+# without optimizations and so a good deal slower. By its name, since to ask it would cost more than all the rest.
 python=${SHOP_PYTHON:-}
 if [ -z "$python" ]; then
     case $(readlink /usr/bin/python3) in

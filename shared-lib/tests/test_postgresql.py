@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import select
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,6 +94,7 @@ def test_a_word_of_the_server_that_is_no_farewell_costs_no_connection(pooled: Da
         cursor.execute("LISTEN news")
     with connection.cursor() as cursor:
         cursor.execute("NOTIFY news")
+    assert select.select([pooled.connection], [], [], 10)[0], "there is something to read"
     assert not has_ended(pooled.connection)
     assert ask(pooled, "SELECT pg_backend_pid()") == pid
 

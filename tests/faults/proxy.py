@@ -95,10 +95,6 @@ class Pair:
         except OSError:
             self.link.counts["refused"] += 1
             self.reset()
-        else:
-            self.client.pass_early()
-            if self.client.gone:
-                self.server.finish()
 
     def lost(self, side: Side) -> None:
         """One side has gone: the other follows, unless the connection is half open."""
@@ -142,6 +138,11 @@ class Side(asyncio.Protocol):
             self.pair.open()
         elif self.pair not in self.pair.link.pairs:
             self.reset()
+        else:
+            # At once: what the client sends from now on is passed on directly, and must come after.
+            self.other.pass_early()
+            if self.other.gone:
+                self.finish()
 
     def go_on(self) -> None:
         if self.transport and not self.gone:

@@ -55,8 +55,9 @@ def test_what_a_client_sends_before_the_server_has_answered_the_proxy_arrives_an
 ) -> None:
     for number in range(100):
         with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
-            said = b"%d" % number
-            client.sendall(said)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            pieces = [b"%d:%d " % (number, each) for each in range(40)]
+            for piece in pieces:
+                client.sendall(piece)
             client.shutdown(socket.SHUT_WR)
-            assert client.recv(100) == said
-            assert client.recv(100) == b""
+            assert b"".join(iter(lambda: client.recv(1000), b"")) == b"".join(pieces)

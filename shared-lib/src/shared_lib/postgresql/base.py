@@ -2,8 +2,8 @@
 
 A server that ended a connection has said so: its word lies in the socket's buffer. Only a socket that has something to read is
 asked a question; any other is used as it is. So a restart of PostgreSQL costs no request its answer, and a request that finds
-its connection well pays no round trip for it, which is a fifth of what a short one costs. What a network swallowed without a
-word, a question would wait for as long as the statement itself.
+its connection well pays no round trip for it. What a network swallowed without a word, a question would wait for as long as the
+statement itself.
 """
 
 from __future__ import annotations
